@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The program usermode-aarch64: starts an isolated Python and hands over to usermode.launcher.main().
+ *
+ * Python is configured so that nothing of the host machine has a say: no environment variable, no site directory, no path
+ * search, no user's locale. In the static build every module is frozen into the executable (packaging/static/freeze.py), so
+ * it runs in an empty chroot; the developer's build (SOURCE_TREE defined) reads ours from the source tree and has a whole
+ * Python with the standard library, so that a debugging line may use print().
+ */
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define EXIT_OURS 70 /* EX_SOFTWARE of sysexits.h: the fault is in the emulator, not in the guest */
+
+PyMODINIT_FUNC PyInit__usermode_core(void);
+
+#ifdef SOURCE_TREE
+extern const struct _frozen usermode_frozen[];
+#endif
+
+static void require(PyStatus status) {
+    if (!PyStatus_Exception(status))
+        return;
+    fprintf(stderr, "usermode-aarch64: Python cannot start: %s\n",
+            status.err_msg ? status.err_msg : "no reason given");
+    _exit(EXIT_OURS);
+}
+
+/* Settings that Python would otherwise work out by searching the file system. */
+static void set_paths(PyConfig *config) {
+    wchar_t **unused[] = {&config->program_name,     &config->executable,  &config->base_executable,
+                          &config->prefix,           &config->base_prefix, &config->exec_prefix,
+                          &config->base_exec_prefix, &config->stdlib_dir,  &config->home};
+    for (size_t i = 0; i < sizeof unused / sizeof *unused; i++)
+        require(PyConfig_SetString(config, unused[i], L""));
+    config->module_search_paths_set = 1;
+#ifdef SOURCE_TREE
+    require(PyConfig_SetString(config, &config->pycache_prefix, SOURCE_TREE L"/build/pycache"));
+    require(PyWideStringList_Append(&config->module_search_paths, SOURCE_TREE));
+    require(PyWideStringList_Append(&config->module_search_paths, L"/usr/lib/python3.11"));
+    require(
+        PyWideStringList_Append(&config->module_search_paths, L"/usr/lib/python3.11/lib-dynload"));
+#endif
+}
+
+static void start_python(void) {
+    PyPreConfig before;
+    PyPreConfig_InitIsolatedConfig(&before);
+    before.utf8_mode = 1; /* an empty chroot has no locale data */
+    require(Py_PreInitialize(&before));
+
+#ifdef SOURCE_TREE
+    PyImport_FrozenModules = usermode_frozen; /* in the static build frozen.c sets it */
+#endif
+    if (PyImport_AppendInittab("_usermode_core", PyInit__usermode_core) < 0)
+        require(PyStatus_NoMemory());
+
+    PyConfig config;
+    PyConfig_InitIsolatedConfig(&config);
+    config.parse_argv = 0;
+    config.site_import = 0;
+    config.pathconfig_warnings = 0;
+    config.install_signal_handlers = 0; /* signals are the guest's; Python would ignore SIGPIPE */
+    config.use_frozen_modules = 1;
+    config.buffered_stdio = 0; /* the process ends by _exit() or by a signal */
+    set_paths(&config);
+#ifndef SOURCE_TREE
+    /*
+     * Stop after the core phase ("Multi-Phase Initialization Private Provisional API" in CPython's documentation), which
+     * takes half the time: there is no sys.path, sys.stdout, open() or path importer, and none is needed.
+     * It also spares us a check of CPython's that stdin is no directory.
+     */
+    config._init_main = 0;
+#endif
+    require(Py_InitializeFromConfig(&config));
+    PyConfig_Clear(&config);
+}
+
+/* Sets sys.argv, as Python does in the phase that is left out: UTF-8 with the "surrogateescape" error handler. */
+static int set_arguments(int count, char **strings) {
+    PyObject *list = PyList_New(count);
+    for (int i = 0; list && i < count; i++) {
+        PyObject *item =
+            PyUnicode_DecodeUTF8(strings[i], (Py_ssize_t)strlen(strings[i]), "surrogateescape");
+        if (item)
+            PyList_SET_ITEM(list, i, item);
+        else
+            Py_CLEAR(list);
+    }
+    int failed = list ? PySys_SetObject("argv", list) : -1;
+    Py_XDECREF(list);
+    return failed;
+}
+
+/* The exit status that usermode.launcher.main() returns, or -1 with a Python exception set. */
+static int run_main(void) {
+    PyObject *module = PyImport_ImportModule("usermode.launcher");
+    PyObject *status = module ? PyObject_CallMethod(module, "main", NULL) : NULL;
+    long number = status ? PyLong_AsLong(status) : -1;
+    Py_XDECREF(status);
+    Py_XDECREF(module);
+    return PyErr_Occurred() ? -1 : (int)(number & 0xff);
+}
+
+int main(int argc, char **argv) {
+    start_python();
+    int status = set_arguments(argc, argv) < 0 ? -1 : run_main();
+    if (status < 0) {
+        PyErr_Print();
+        status = EXIT_OURS;
+    }
+    /* No Py_FinalizeEx(): it takes a millisecond and other guest threads may still be running. */
+    _exit(status);
+}

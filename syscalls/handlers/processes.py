@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Processes and threads: starting, replacing and ending them. What they are is `usermode.kernel`'s."""
+
+from __future__ import annotations
+
+from _struct import unpack, unpack_from
+from errno import E2BIG, EINVAL
+
+from syscalls.host.x86_64 import NUMBERS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from syscalls.protocols import Task
+
+CSIGNAL = 0xFF
+POINTERS_AT_ONCE = 512
+STRING_LIMIT = 32 * 4096  # MAX_ARG_STRLEN
+STRINGS_LIMIT = 6 << 20  # bprm_stack_limits(): three quarters of the default 8 MiB stack
+AT_FDCWD = -100
+
+CLONE_ARGS_MIN, CLONE_ARGS_KNOWN = 64, 88
+
+PR_GET_TID_ADDRESS = 40
+PRCTL_ON_HOST = frozenset(
+    (
+        *(1, 2, 3, 4, 7, 8),  # PDEATHSIG, DUMPABLE, KEEPCAPS
+        *(15, 16),  # NAME
+        *(23, 24, 25, 26, 27, 28, 29, 30),  # CAPBSET, TSC (EINVAL), SECUREBITS, TIMERSLACK
+        *(31, 32, 33, 34),  # perf events, MCE_KILL
+        *(36, 37, 38, 39),  # CHILD_SUBREAPER, NO_NEW_PRIVS
+        *(41, 42, 47, 52, 53, 57, 58, 0x59616D61),  # THP, CAP_AMBIENT, SPECULATION, IO_FLUSHER, PTRACER
+    )
+)
+"""Options that mean on the host what they mean to the guest: attributes of the process, no CPU features."""
+
+
+def _strings(task: Task, address: int) -> list[bytes]:
+    """Read a NULL-terminated array of strings; NULL itself is an empty one. Raises OSError(E2BIG)."""
+    strings: list[bytes] = []
+    total = 0
+    while address:
+        page_left = (4096 - address % 4096) // 8 or 1
+        count = min(page_left, POINTERS_AT_ONCE)
+        for pointer in unpack(f"<{count}Q", task.memory.read(address, 8 * count)):
+            if not pointer:
+                return strings
+            try:
+                text = task.memory.read_string(pointer, STRING_LIMIT)
+            except OSError as error:
+                raise OSError(E2BIG if error.errno == 36 else error.errno or EINVAL, "") from None
+            strings.append(text)
+            total += len(text) + 9
+            if total > STRINGS_LIMIT:
+                raise OSError(E2BIG, "")
+        address += 8 * count
+    return strings
+
+
+def clone(task: Task, flags: int, stack: int, parent_tid: int, tls: int, child_tid: int) -> int:
+    """clone(2) with arm64's order of arguments (CONFIG_CLONE_BACKWARDS)."""
+    signal = flags & CSIGNAL
+    return task.clone(flags & ~CSIGNAL, signal, stack, parent_tid, tls, child_tid, 0)
+
+
+def clone3(task: Task, arguments: int, size: int) -> int:
+    """clone3(2): struct clone_args grows, and bytes that are not known here must be zero."""
+    if size > 4096:
+        raise OSError(E2BIG, "")
+    if size < CLONE_ARGS_MIN:
+        raise OSError(EINVAL, "")
+    content = task.memory.read(arguments, size)
+    if content[CLONE_ARGS_KNOWN:].strip(b"\0"):
+        raise OSError(E2BIG, "")
+    words = unpack_from("<11Q", content.ljust(CLONE_ARGS_KNOWN, b"\0"))
+    flags, pidfd, child_tid, parent_tid, signal, stack, stack_size, tls, tids, _, _ = words
+    if flags & CSIGNAL or bool(stack) != bool(stack_size) or signal > 64:
+        raise OSError(EINVAL, "")
+    if tids:
+        task.process.unsupported("clone3 set_tid")
+        raise OSError(EINVAL, "")
+    top = stack + stack_size
+    return task.clone(flags, signal, top, parent_tid, tls, child_tid, pidfd)
+
+
+def execve(task: Task, path: bytes, argv: int, envp: int) -> int:
+    """execve(2)."""
+    return task.execute(AT_FDCWD, path, _strings(task, argv), _strings(task, envp), 0)
+
+
+def execveat(task: Task, dirfd: int, path: bytes, argv: int, envp: int, flags: int) -> int:
+    """execveat(2)."""
+    return task.execute(dirfd, path, _strings(task, argv), _strings(task, envp), flags)
+
+
+def exit(task: Task, status: int) -> int:
+    """_exit(2) of one thread."""
+    return task.exit(status & 0xFF)
+
+
+def exit_group(task: Task, status: int) -> int:
+    """exit_group(2)."""
+    return task.exit_group(status & 0xFF)
+
+
+def set_tid_address(task: Task, address: int) -> int:
+    """set_tid_address(2): the word is cleared by us, since the host thread's own belongs to its libc."""
+    task.clear_child_tid = address
+    return task.tid
+
+
+def prctl(task: Task, option: int, second: int, third: int, fourth: int, fifth: int) -> int:
+    """prctl(2): attributes of the process go to the host; what concerns the CPU or the memory map does not."""
+    if option == PR_GET_TID_ADDRESS:
+        task.memory.write(second, task.clear_child_tid.to_bytes(8, "little"))
+        return 0
+    if option not in PRCTL_ON_HOST:
+        task.process.unsupported(f"prctl {option}")
+        raise OSError(EINVAL, "")
+    return task.host_now(NUMBERS["prctl"], option, second, third, fourth, fifth)
+
+
+def personality(task: Task, persona: int) -> int:
+    """personality(2)."""
+    return task.host_now(NUMBERS["personality"], persona & 0xFFFFFFFF)

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Waiting for descriptors, and the descriptors made to be waited for."""
+
+from __future__ import annotations
+
+from syscalls.call import HOST, call
+from syscalls.handlers import polling
+from syscalls.kinds import (
+    CLOCK,
+    DESCRIPTOR_FLAGS,
+    DIR_FD,
+    EPOLL_FLAGS,
+    EPOLL_OPERATION,
+    EVENTFD_FLAGS,
+    FANOTIFY_MARK_FLAGS,
+    FD,
+    FLAGS,
+    HEX,
+    IN_EPOLL_EVENT,
+    IN_ITIMERSPEC,
+    IN_SIGSET,
+    IN_TIMESPEC,
+    INOTIFY_FLAGS,
+    INOTIFY_MASK,
+    INOUT_FDSET,
+    INOUT_POLLFDS,
+    INT,
+    OPEN_FLAGS,
+    OUT_EPOLL_EVENTS,
+    OUT_ITIMERSPEC,
+    PATH_BY_FLAGS,
+    PATH_BY_FLAGS_OR_NULL,
+    PID,
+    PSELECT_MASK,
+    SIGNALFD_FLAGS,
+    SIZE,
+    TIMER_FLAGS,
+    TIMERFD_FLAGS,
+    UINT,
+)
+
+CALLS = (
+    call("eventfd2", UINT, EVENTFD_FLAGS, run=HOST),
+    call("epoll_create1", EPOLL_FLAGS, run=HOST),
+    call("epoll_ctl", FD, EPOLL_OPERATION, FD, IN_EPOLL_EVENT, run=HOST),
+    call("epoll_pwait", FD, OUT_EPOLL_EVENTS, INT, INT, IN_SIGSET, SIZE, run=HOST),
+    call("epoll_pwait2", FD, OUT_EPOLL_EVENTS, INT, IN_TIMESPEC, IN_SIGSET, SIZE, run=HOST),
+    call("ppoll", INOUT_POLLFDS, UINT, IN_TIMESPEC, IN_SIGSET, SIZE, run=HOST),
+    call(
+        "pselect6",
+        INT,
+        INOUT_FDSET,
+        INOUT_FDSET,
+        INOUT_FDSET,
+        IN_TIMESPEC,
+        PSELECT_MASK,
+        run=polling.pselect6,
+    ),
+    call("inotify_init1", INOTIFY_FLAGS, run=HOST),
+    call("inotify_add_watch", FD, PATH_BY_FLAGS, INOTIFY_MASK, run=HOST),
+    call("inotify_rm_watch", FD, INT, run=HOST),
+    call("fanotify_init", FLAGS, OPEN_FLAGS, run=HOST),
+    call(
+        "fanotify_mark",
+        FD,
+        FANOTIFY_MARK_FLAGS,
+        HEX,
+        DIR_FD,
+        PATH_BY_FLAGS_OR_NULL,
+        run=HOST,
+    ),
+    call("signalfd4", FD, IN_SIGSET, SIZE, SIGNALFD_FLAGS, run=HOST),
+    call("timerfd_create", CLOCK, TIMERFD_FLAGS, run=HOST),
+    call("timerfd_settime", FD, TIMER_FLAGS, IN_ITIMERSPEC, OUT_ITIMERSPEC, run=HOST),
+    call("timerfd_gettime", FD, OUT_ITIMERSPEC, run=HOST),
+    call("pidfd_open", PID, DESCRIPTOR_FLAGS, run=HOST),
+    call("pidfd_getfd", FD, FD, FLAGS, run=HOST),
+)

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Mounting, quotas and swap: privileged on a real machine, and so here."""
+
+from __future__ import annotations
+
+from syscalls.call import HOST, call
+from syscalls.kinds import (
+    AT_FLAGS,
+    DIR_FD,
+    FD,
+    FLAGS,
+    FSCONFIG_COMMAND,
+    FSPICK_FLAGS,
+    HEX,
+    INT,
+    MOUNT_FLAGS,
+    MOVE_MOUNT_FLAGS,
+    OUT_FILLED,
+    PATH,
+    PATH_BY_FLAGS,
+    PATH_OR_NULL,
+    POINTER,
+    POINTER_IF_USED,
+    SIZE,
+    STRING,
+    STRING_OR_NULL,
+    UID,
+    UMOUNT_FLAGS,
+)
+
+CALLS = (
+    call(
+        "mount",
+        STRING_OR_NULL,
+        PATH,
+        STRING_OR_NULL,
+        MOUNT_FLAGS,
+        POINTER,
+        run=HOST,
+        partly="the source of a bind mount is not looked up in the sysroot",
+    ),
+    call("umount2", PATH_BY_FLAGS, UMOUNT_FLAGS, run=HOST),
+    call("pivot_root", PATH, PATH, run=HOST),
+    call("open_tree", DIR_FD, PATH_BY_FLAGS, AT_FLAGS, run=HOST),
+    call("open_tree_attr", DIR_FD, PATH_BY_FLAGS, AT_FLAGS, POINTER, SIZE, run=HOST),
+    call(
+        "move_mount",
+        DIR_FD,
+        PATH_BY_FLAGS,
+        DIR_FD,
+        PATH_BY_FLAGS,
+        MOVE_MOUNT_FLAGS,
+        run=HOST,
+    ),
+    call("fsopen", STRING, FLAGS, run=HOST),
+    call(
+        "fsconfig",
+        FD,
+        FSCONFIG_COMMAND,
+        POINTER_IF_USED,
+        POINTER_IF_USED,
+        INT,
+        run=HOST,
+        partly="a path given as a value is not looked up in the sysroot",
+    ),
+    call("fsmount", FD, FLAGS, FLAGS, run=HOST),
+    call("fspick", DIR_FD, PATH_BY_FLAGS, FSPICK_FLAGS, run=HOST),
+    call("mount_setattr", DIR_FD, PATH_BY_FLAGS, AT_FLAGS, POINTER, SIZE, run=HOST),
+    call("statmount", POINTER, OUT_FILLED, SIZE, FLAGS, run=HOST),
+    call("listmount", POINTER, OUT_FILLED, SIZE, FLAGS, run=HOST),
+    call("quotactl", HEX, PATH_OR_NULL, UID, POINTER_IF_USED, run=HOST),
+    call("quotactl_fd", FD, HEX, UID, POINTER_IF_USED, run=HOST),
+    call("swapon", PATH, FLAGS, run=HOST),
+    call("swapoff", PATH, run=HOST),
+    call("acct", PATH_OR_NULL, run=HOST),
+)

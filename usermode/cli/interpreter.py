@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Where the interpreter is: the program that really runs guests, and that `usermode run` starts."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+from usermode.errors import UsermodeError
+
+NAME = "usermode-aarch64"
+INSTALLED = Path("/usr/libexec/usermode") / NAME
+CANNOT_START = 125
+"""Exit status when usermode itself fails before the program is tried, as for env(1)."""
+
+
+def find_interpreter(given: str | None = None) -> str:
+    """Return the path of the interpreter.
+
+    `given` (an option) wins over $USERMODE_INTERPRETER; then a source tree's own build, then the
+    installed one. Raises UsermodeError when there is none.
+    """
+    for chosen, source in (
+        (given, "--interpreter"),
+        (os.environ.get("USERMODE_INTERPRETER"), "$USERMODE_INTERPRETER"),
+    ):
+        if chosen:
+            if not is_program(chosen):
+                raise UsermodeError(
+                    f"{source} names {chosen!r}, which is not an executable file",
+                    status=CANNOT_START,
+                )
+            return os.path.abspath(chosen)
+    places = (Path(__file__).resolve().parents[2] / "build" / NAME, INSTALLED)
+    for place in places:
+        if is_program(place):
+            return str(place)
+    raise UsermodeError(
+        f"the interpreter {NAME} is not installed (looked for {' and '.join(map(str, places))})",
+        status=CANNOT_START,
+        hint="in a source tree 'make' builds it; $USERMODE_INTERPRETER names one that is elsewhere",
+    )
+
+
+def is_program(path: str | Path) -> bool:
+    """Tell whether `path` is a regular file that we may execute."""
+    return os.path.isfile(path) and os.access(path, os.X_OK)
+
+
+def describe_interpreter() -> str:
+    """Say in one line which interpreter would be used and what it calls itself."""
+    try:
+        path = find_interpreter()
+    except UsermodeError as error:
+        return error.message
+    try:
+        answer = subprocess.run(
+            [path, "--version"], capture_output=True, text=True, errors="replace", timeout=10
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"{path} (does not start: {error})"
+    if answer.returncode != 0:
+        return f"{path} (--version ends with status {answer.returncode})"
+    return f"{path} ({', '.join(answer.stdout.split(chr(10))).strip(', ')})"

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the C core offers Python. Addresses are the guest's and the host's alike; words are 64 bits."""
+
+from typing import NoReturn
+
+from typing_extensions import Buffer
+
+class Engine:
+    """One Unicorn engine, of the thread that makes it.
+
+    `buffer_size`: bytes of translated code kept before all is dropped. Raises RuntimeError when Unicorn refuses or the
+    linked build is not the one the core knows.
+    """
+
+    def __init__(self, buffer_size: int = ...) -> None: ...
+    def run(self, result: int | None = ..., /) -> int | tuple[int, int, int, int, int, int, int]:
+        """Put `result` into x0, if given, and run guest code until something needs Python.
+
+        Returns (number, x0 … x5) for a system call that Python answers, else a reason of `usermode.machine.stops`.
+        """
+    def get(self, index: int, /) -> int:
+        """Read register x0 … x30, 31 = sp, 32 = pc."""
+    def set(self, index: int, value: int, /) -> None:
+        """Write register x0 … x30, 31 = sp, 32 = pc."""
+    def snapshot(self) -> bytes:
+        """Return x0…x30, sp, pc, pstate (u64 each), fpsr, fpcr (u32 each), v0…v31 (16 bytes each), tpidr_el0 (u64)."""
+    def restore(self, state: bytes, /) -> None:
+        """Set all registers from a snapshot; of pstate only NZCV counts."""
+    def fault(self) -> tuple[int, int]:
+        """Return (address, access) of the last fault; access 0 read, 1 write, 2 execute."""
+    def take_signal(self) -> tuple[bytes, int] | None:
+        """Return (siginfo of 128 bytes, signal mask before it) of the signal caught for this thread, if any."""
+    def pass_through(self, number: int, /, *arguments: int) -> int:
+        """Make guest call `number` as its HOST row says. -errno, -512 (restart), or -4096 (the row needs Python)."""
+    def trace(self, on: bool, /) -> None:
+        """Send every system call to Python."""
+    def forked(self) -> None:
+        """Tell the core that it is in the child of a fork: only this engine is left."""
+    def close(self) -> None:
+        """Free the engine; only by its own thread, outside run()."""
+
+def read(address: int, size: int, /) -> bytes:
+    """Read guest memory. OSError(EFAULT) if a byte is not readable."""
+
+def write(address: int, data: Buffer, /) -> None:
+    """Write guest memory and drop stale translations. OSError(EFAULT) if a byte is not writable."""
+
+def read_string(address: int, limit: int = ..., /) -> bytes:
+    """Read up to a NUL, excluded. OSError(EFAULT), or OSError(ENAMETOOLONG) when `limit` bytes hold none."""
+
+def protect(start: int, end: int, permission: int, /) -> None:
+    """Set the guest's permission (1 read, 2 write, 4 execute) of whole pages; all engines heed it on return."""
+
+def permission(address: int, /) -> int:
+    """Return the guest's permission of the page of `address`."""
+
+def host_call(number: int, /, *arguments: int | Buffer) -> int:
+    """Make a host system call that does not block, without the GIL. Buffers go by address. -errno on errors."""
+
+def host_wait(number: int, /, *arguments: int | Buffer) -> int:
+    """Make a host system call that may block; -512 if a signal came before the kernel took it."""
+
+def configure(rows: bytes, stat_copy: bytes, open_flags: bytes, sysroot: bool, /) -> None:
+    """Hand over the tables of passed-through calls (formats: syscalls.compile)."""
+
+def signal_catch(number: int, flags: int, /) -> None:
+    """Catch host signal `number` for the guest with SA_RESTART, SA_NOCLDSTOP, SA_NOCLDWAIT as in `flags`."""
+
+def signal_set(number: int, handler: int, flags: int, /) -> int:
+    """Set SIG_DFL (0) or SIG_IGN (1), or only ask (2**64-1). Returns the handler before."""
+
+def catch_faults() -> None:
+    """Catch SIGSEGV and SIGBUS, as at start."""
+
+def auxv(key: int, /) -> int | None:
+    """Return an entry of this process's auxiliary vector, None when absent (getauxval(3))."""
+
+def fork() -> int:
+    """fork(2) with Python's locks whole in the child."""
+
+def execute(dirfd: int, path: bytes, argv: list[bytes], envp: list[bytes], flags: int, /) -> NoReturn:
+    """execveat(2) on the host; OSError if it fails."""
+
+def exit_thread() -> NoReturn:
+    """End the calling host thread alone (exit(2), not exit_group(2))."""
+
+def calls_passed() -> int:
+    """Return how many calls the core handed to the host."""

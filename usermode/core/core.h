@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The C core: one engine per guest thread, the page-permission table, calls passed to the host. */
+#ifndef USERMODE_CORE_H
+#define USERMODE_CORE_H
+
+#include <setjmp.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <unicorn/unicorn.h>
+
+#define GUEST_LIMIT (UINT64_C(1) << 46) /* guest addresses are [GUEST_FLOOR, GUEST_LIMIT) */
+#define GUEST_FLOOR UINT64_C(0x10000)
+#define GUEST_PAGE UINT64_C(4096)
+#define REGION_START GUEST_PAGE /* uc_mem_map_ptr refuses a NULL host pointer */
+#define ADDRESS_MASK UINT64_C(0x00ffffffffffffff) /* the tag byte is ignored for data (TBI) */
+
+enum permission { PERMIT_READ = 1, PERMIT_WRITE = 2, PERMIT_EXECUTE = 4 };
+
+/* Why engine_run() came back. */
+enum stop {
+    STOP_NONE = 0,
+    STOP_CALL = 1,      /* a system call that Python answers */
+    STOP_FAULT = 2,     /* no permission for an access: fault_address, fault_access */
+    STOP_UNDEFINED = 3, /* undefined or privileged instruction at PC */
+    STOP_ALIGNMENT = 4, /* misaligned exclusive, acquire, release or atomic access */
+    STOP_BREAKPOINT = 5,
+  STOP_SIGNAL = 6,    /* a caught host signal waits in `pending` */
+    STOP_PC_ALIGN = 7,  /* branch to an address that is no multiple of 4 */
+    STOP_BUS = 8,       /* host SIGBUS behind a permitted access: fault_address, fault_access */
+    STOP_ENGINE = 9, /* Unicorn itself failed: engine.error */
+};
+
+enum access { ACCESS_READ = 0, ACCESS_WRITE = 1, ACCESS_EXECUTE = 2 };
+
+/* Bits of engine.attention: what must be looked at before guest code goes on. */
+enum attention { ATTEND_SIGNAL = 1, ATTEND_FLUSH = 2, ATTEND_STOP = 4 };
+
+/* How one argument of a passed-through call is treated; syscalls.call names the same values. */
+enum treatment {
+    TREAT_VALUE = 0,
+    TREAT_POINTER = 1,
+    TREAT_PATH = 2,
+    TREAT_IOVEC = 3,
+    TREAT_MSGHDR = 4,
+    TREAT_MMSGHDR = 5,
+    TREAT_OPEN_FLAGS = 6,
+    TREAT_STAT_OUT = 7,
+    TREAT_EPOLL_IN = 8,
+    TREAT_EPOLL_OUT = 9,
+    TREAT_POINTER_IF_USED = 10,
+};
+
+enum row_mode { ROW_UNKNOWN = 0, ROW_HOST = 1, ROW_PYTHON = 2, ROW_REFUSE = 3 };
+enum row_flag { ROW_WRITES_MEMORY = 1 };
+
+#define CALL_ROWS 512
+#define CALL_ARGUMENTS 6
+
+struct call_row {
+    uint8_t mode;
+    uint8_t flags;
+    int16_t host; /* ROW_HOST: host number; ROW_REFUSE: errno */
+    uint8_t treatment[CALL_ARGUMENTS];
+    uint8_t reserved[6];
+};
+
+struct field_copy {
+    uint16_t from, to, size;
+};
+
+/* Results of pass_through() and safe_syscall() beside the kernel's own. */
+#define RESULT_RESTART (-512)   /* a signal came before the call began (the kernel's ERESTARTSYS) */
+#define RESULT_TO_PYTHON (-4096) /* this call needs Python after all */
+
+#define REGISTER_SP 31
+#define REGISTER_PC 32
+
+struct flush_request {
+    bool everything;          /* drop every cached page permission */
+    uint64_t start, end;      /* and the translated code in this range, if not empty */
+};
+
+struct engine {
+    _Atomic uint32_t attention;
+    _Atomic uint32_t in_guest; /* translated code may be running and using cached permissions */
+    uc_engine *uc;
+    void *cpu;
+    uint64_t *registers; /* live x0..x30, sp, pc of the CPU state */
+    uint64_t *exclusive_address;
+    enum stop stop;
+    uc_err error;
+    uint64_t fault_address;
+    enum access fault_access;
+    bool tracing; /* every call goes to Python */
+    struct engine *next; /* list of all engines, under engines_lock */
+    _Atomic uint32_t flush_lock;
+    struct flush_request flush;
+    siginfo_t pending;
+    uint64_t pending_mask; /* the host's mask when `pending` was caught */
+    sigjmp_buf *recovery;
+};
+
+extern __thread struct engine *current_engine;
+
+/* unicorn_fixes.c */
+const char *unicorn_check(void);
+
+/* engine.c */
+const char *engine_open(struct engine *e, uint32_t buffer_size);
+void engine_close(struct engine *e);
+void engine_run(struct engine *e);
+void engine_forked(struct engine *e);
+void engine_attend(struct engine *e, uint32_t bits);
+void engines_shoot_down(uint64_t start, uint64_t end, bool permissions, bool wait);
+
+/* tlb.c */
+unsigned page_permission(uint64_t address);
+int page_protect(uint64_t start, uint64_t end, unsigned permission);
+bool range_executable(uint64_t start, uint64_t end);
+void invalidate_written(uint64_t address, uint64_t size);
+extern _Atomic long writable_code_pages;
+void flush_local(struct engine *e, const struct flush_request *request);
+
+/* guest_memory.c: copies that end with false instead of a host fault */
+bool guest_read(void *to, uint64_t address, size_t size);
+bool guest_write(uint64_t address, const void *from, size_t size);
+long guest_string(char *to, uint64_t address, size_t limit);
+bool guest_range(uint64_t address, uint64_t size);
+
+/* hostcalls.c */
+extern struct call_row call_rows[CALL_ROWS];
+extern struct field_copy stat_copy[32];
+extern uint32_t open_flag_pairs[8][2];
+extern bool sysroot_active;
+extern _Atomic uint64_t calls_passed;
+long pass_through(struct engine *e, unsigned number, const uint64_t *arguments);
+long host_call(long number, const uint64_t *arguments);
+long host_wait(struct engine *e, long number, const uint64_t *arguments);
+long safe_syscall(long number, const uint64_t *arguments, _Atomic uint32_t *attention);
+extern const char safe_syscall_begin[], safe_syscall_end[], safe_syscall_interrupted[];
+
+/* signals.c */
+int signal_catch(int number, uint64_t flags);
+int signal_set(int number, uint64_t handler, uint64_t flags, uint64_t *old_handler);
+int signal_faults_catch(void);
+
+#endif

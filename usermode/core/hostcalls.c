@@ -1,0 +1,451 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * System calls handed to the host kernel as the table says.
+ *
+ * Guest and host share addresses, so most arguments go through as they are. What is treated: pointers must lie below
+ * GUEST_LIMIT, also inside iovec and msghdr (copied first, so another thread cannot change them after the check), and
+ * the few flags and layouts that differ between the two ABIs are converted by data handed over from Python.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "core.h"
+
+#define HOST_STAT_SIZE 144
+#define GUEST_STAT_SIZE 128
+#define EPOLL_BATCH 1024
+#define NEVER_MAPPED GUEST_PAGE /* below GUEST_FLOOR */
+#define VECTOR_BATCH 64 /* messages of one sendmmsg or recvmmsg taken at a time */
+
+struct call_row call_rows[CALL_ROWS];
+struct field_copy stat_copy[32];
+uint32_t open_flag_pairs[8][2];
+bool sysroot_active;
+_Atomic uint64_t calls_passed;
+
+struct epoll_event_guest {
+    uint32_t events, padding;
+    uint64_t data;
+};
+
+struct epoll_event_host {
+    uint32_t events;
+    uint64_t data;
+} __attribute__((packed));
+
+/* Room for everything that one call needs converted. */
+struct scratch {
+    uint64_t arguments[CALL_ARGUMENTS];
+    uint8_t stat[HOST_STAT_SIZE];
+    struct epoll_event_host event;
+    struct epoll_event_host *events;
+    struct iovec *vector;
+    struct msghdr message;
+    char *path;
+};
+
+/*
+ * safe_syscall(number, arguments, attention): the kernel's result, or RESULT_RESTART when a signal was caught before the
+ * kernel took the call. signals.c moves the instruction pointer to `interrupted` when it lies in [begin, end): between the
+ * test and the SYSCALL instruction, or on it because the kernel wants the call restarted (SA_RESTART).
+ */
+__asm__(".text\n"
+        ".globl safe_syscall, safe_syscall_begin, safe_syscall_end, safe_syscall_interrupted\n"
+        ".type safe_syscall, @function\n"
+        "safe_syscall:\n"
+        "    .cfi_startproc\n"
+        "    push %rbx\n"
+        "    .cfi_adjust_cfa_offset 8\n"
+        "    .cfi_rel_offset rbx, 0\n"
+        "    mov %rdx, %rbx\n"
+        "    mov %rdi, %rax\n"
+        "    mov %rsi, %r11\n"
+        "    mov (%r11), %rdi\n"
+        "    mov 8(%r11), %rsi\n"
+        "    mov 16(%r11), %rdx\n"
+        "    mov 24(%r11), %r10\n"
+        "    mov 32(%r11), %r8\n"
+        "    mov 40(%r11), %r9\n"
+        "safe_syscall_begin:\n"
+        "    testl $1, (%rbx)\n"
+        "    jnz safe_syscall_interrupted\n"
+        "    syscall\n"
+        "safe_syscall_end:\n"
+        "    pop %rbx\n"
+        "    .cfi_remember_state\n"
+        "    .cfi_adjust_cfa_offset -8\n"
+        "    ret\n"
+        "    .cfi_restore_state\n"
+        "safe_syscall_interrupted:\n"
+        "    mov $-512, %rax\n"
+        "    pop %rbx\n"
+        "    .cfi_adjust_cfa_offset -8\n"
+        "    ret\n"
+        "    .cfi_endproc\n"
+        ".size safe_syscall, . - safe_syscall\n");
+_Static_assert(ATTEND_SIGNAL == 1 && RESULT_RESTART == -512, "used in safe_syscall");
+
+static _Atomic uint32_t no_attention;
+
+/* A call that may block: RESULT_RESTART if a signal comes first. */
+long host_wait(struct engine *e, long number, const uint64_t *arguments) {
+    return safe_syscall(number, arguments, e ? &e->attention : &no_attention);
+}
+
+/* A call that is made whatever signals come. */
+long host_call(long number, const uint64_t *arguments) {
+    long result;
+    do {
+        result = safe_syscall(number, arguments, &no_attention);
+    } while (result == RESULT_RESTART);
+    return result;
+}
+
+/* ---- paths ---- */
+
+static const char *const viewed_names[] = {"exe",  "maps",    "cmdline", "auxv", "cpuinfo", "mem",
+                                           "comm", "environ", "status",  "stat", "smaps"};
+
+static bool viewed_component(const char *path) {
+    const char *slash = strrchr(path, '/');
+    const char *last = slash ? slash + 1 : path;
+    for (size_t i = 0; i < sizeof viewed_names / sizeof *viewed_names; i++) {
+        if (!strcmp(last, viewed_names[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Does the path need the sysroot or the /proc view? An unreadable one is left to the kernel, which says EFAULT. */
+static bool path_to_python(uint64_t address, char *path) {
+    if (!address || guest_string(path, address, PATH_MAX) < 0) {
+        return false;
+    }
+    if (path[0] == '/') {
+        return sysroot_active || !strncmp(path + strspn(path, "/") - 1, "/proc", 5);
+    }
+    return viewed_component(path);
+}
+
+/* ---- vectors and messages ---- */
+
+/* Copies count iovecs to `to` with every part inside the guest. 0 or -errno. */
+static int copy_vector(struct iovec *to, uint64_t address, uint64_t count) {
+    if (!guest_read(to, address, count * sizeof *to)) {
+        return -EFAULT;
+    }
+    for (uint64_t i = 0; i < count; i++) {
+        uint64_t base = (uint64_t)(uintptr_t)to[i].iov_base & ADDRESS_MASK;
+        if (!to[i].iov_len) {
+            base = 0;
+        } else if (base >= GUEST_LIMIT) {
+            return -EFAULT;
+        } else if (to[i].iov_len <= SSIZE_MAX && to[i].iov_len > GUEST_LIMIT - base) {
+            to[i].iov_len = GUEST_LIMIT - base;
+        }
+        to[i].iov_base = (void *)(uintptr_t)base;
+    }
+    return 0;
+}
+
+static long treat_vector(struct scratch *s, int index) {
+    uint64_t count = s->arguments[index + 1];
+    if (count > UIO_MAXIOV) {
+        return -EINVAL;
+    }
+    if (!count) {
+        s->arguments[index] = 0;
+        return 0;
+    }
+    s->vector = malloc(count * sizeof *s->vector);
+    if (!s->vector) {
+        return -ENOMEM;
+    }
+    int err = copy_vector(s->vector, s->arguments[index], count);
+    s->arguments[index] = (uint64_t)(uintptr_t)s->vector;
+    return err;
+}
+
+/* Reads one guest msghdr; *vector is its copied iovec, to be freed by the caller. 0 or -errno. */
+static int copy_message(struct msghdr *message, uint64_t address, struct iovec **vector) {
+    if (!guest_read(message, address, sizeof *message)) {
+        return -EFAULT;
+    }
+    if ((uint64_t)(uintptr_t)message->msg_name >= GUEST_LIMIT ||
+        (uint64_t)(uintptr_t)message->msg_control >= GUEST_LIMIT) {
+        return -EFAULT;
+    }
+    if (message->msg_iovlen > UIO_MAXIOV) {
+        return -EMSGSIZE;
+    }
+    *vector = malloc((message->msg_iovlen + 1) * sizeof **vector);
+    if (!*vector) {
+        return -ENOMEM;
+    }
+    int err = message->msg_iovlen ? copy_vector(*vector, (uint64_t)(uintptr_t)message->msg_iov,
+                                                message->msg_iovlen)
+                                  : 0;
+    message->msg_iov = *vector;
+    return err;
+}
+
+/* What recvmsg(2) writes to the caller's msghdr. */
+static bool return_message(uint64_t address, const struct msghdr *message) {
+    return guest_write(address + offsetof(struct msghdr, msg_namelen), &message->msg_namelen,
+                       sizeof message->msg_namelen) &&
+           guest_write(address + offsetof(struct msghdr, msg_controllen), &message->msg_controllen,
+                       sizeof message->msg_controllen) &&
+           guest_write(address + offsetof(struct msghdr, msg_flags), &message->msg_flags,
+                       sizeof message->msg_flags);
+}
+
+/* sendmmsg and recvmmsg: at most VECTOR_BATCH messages, as the kernel itself may return fewer than asked for. */
+static long call_messages(struct engine *e, const struct call_row *row, int index,
+                          const uint64_t *guest) {
+    struct mmsghdr messages[VECTOR_BATCH];
+    struct iovec *vectors[VECTOR_BATCH];
+    uint64_t arguments[CALL_ARGUMENTS];
+    unsigned count = (unsigned)guest[index + 1], ready = 0;
+    long result = 0;
+    count = count > VECTOR_BATCH ? VECTOR_BATCH : count;
+    for (; ready < count && !result; ready++) {
+        uint64_t at = guest[index] + ready * sizeof *messages;
+        vectors[ready] = NULL;
+        messages[ready].msg_len = 0;
+        result = copy_message(&messages[ready].msg_hdr, at, &vectors[ready]);
+    }
+    memcpy(arguments, guest, sizeof arguments);
+    arguments[index] = (uint64_t)(uintptr_t)messages;
+    arguments[index + 1] = count;
+    result = result ? result : host_wait(e, row->host, arguments);
+    for (long i = 0; i < result; i++) {
+        uint64_t at = guest[index] + (uint64_t)i * sizeof *messages;
+        bool kept = guest_write(at + offsetof(struct mmsghdr, msg_len), &messages[i].msg_len,
+                                sizeof messages[i].msg_len);
+        if (row->flags & ROW_WRITES_MEMORY) {
+            kept = kept && return_message(at, &messages[i].msg_hdr);
+        }
+        if (!kept) {
+            result = -EFAULT;
+        }
+    }
+    while (ready) {
+        free(vectors[--ready]);
+    }
+    return result;
+}
+
+/* ---- flags and layouts ---- */
+
+static uint64_t host_open_flags(uint64_t guest) {
+    uint64_t host = guest;
+    for (int i = 0; i < 8 && open_flag_pairs[i][0]; i++) {
+        host &= ~(uint64_t)open_flag_pairs[i][0];
+    }
+    for (int i = 0; i < 8 && open_flag_pairs[i][0]; i++) {
+        if (guest & open_flag_pairs[i][0]) {
+            host |= open_flag_pairs[i][1];
+        }
+    }
+    return host;
+}
+
+static bool return_stat(uint64_t address, const uint8_t *host) {
+    uint8_t guest[GUEST_STAT_SIZE] = {0};
+    for (const struct field_copy *f = stat_copy; f->size; f++) {
+        memcpy(guest + f->to, host + f->from, f->size);
+    }
+    return guest_write(address, guest, sizeof guest);
+}
+
+static bool return_events(uint64_t address, const struct epoll_event_host *host, long count) {
+    for (long i = 0; i < count; i++) {
+        struct epoll_event_guest event = {.events = host[i].events, .data = host[i].data};
+        if (!guest_write(address + (uint64_t)i * sizeof event, &event, sizeof event)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static long treat_events_out(struct scratch *s, int index) {
+    int64_t count = (int32_t)s->arguments[index + 1];
+    if (count > EPOLL_BATCH) {
+        s->arguments[index + 1] = EPOLL_BATCH;
+    }
+    s->events = malloc(EPOLL_BATCH * sizeof *s->events);
+    s->arguments[index] = (uint64_t)(uintptr_t)s->events;
+    return s->events ? 0 : -ENOMEM;
+}
+
+static long treat_event_in(struct scratch *s, int index) {
+    struct epoll_event_guest event;
+    if (!s->arguments[index]) {
+        return 0;
+    }
+    if (!guest_read(&event, s->arguments[index], sizeof event)) {
+        return -EFAULT;
+    }
+    s->event = (struct epoll_event_host){.events = event.events, .data = event.data};
+    s->arguments[index] = (uint64_t)(uintptr_t)&s->event;
+    return 0;
+}
+
+/* ---- one call ---- */
+
+/* Prepares argument `index`. 0, -errno, or RESULT_TO_PYTHON. */
+static long treat(struct scratch *s, enum treatment treatment, int index, char *path) {
+    uint64_t value = s->arguments[index];
+    bool pointer = treatment != TREAT_OPEN_FLAGS && treatment != TREAT_POINTER_IF_USED;
+    if (pointer && value >= GUEST_LIMIT) {
+        return -EFAULT;
+    }
+    switch (treatment) {
+    case TREAT_POINTER_IF_USED:
+        s->arguments[index] = value >= GUEST_LIMIT ? NEVER_MAPPED : value;
+        return 0;
+    case TREAT_PATH:
+        return path_to_python(value, path) ? RESULT_TO_PYTHON : 0;
+    case TREAT_IOVEC:
+        return treat_vector(s, index);
+    case TREAT_MSGHDR: {
+        long err = copy_message(&s->message, value, &s->vector);
+        s->arguments[index] = (uint64_t)(uintptr_t)&s->message;
+        return err;
+    }
+    case TREAT_OPEN_FLAGS:
+        s->arguments[index] = host_open_flags(value);
+        return 0;
+    case TREAT_STAT_OUT:
+        s->arguments[index] = (uint64_t)(uintptr_t)s->stat;
+        return 0;
+    case TREAT_EPOLL_IN:
+        return treat_event_in(s, index);
+    case TREAT_EPOLL_OUT:
+        return treat_events_out(s, index);
+    default:
+        return 0;
+    }
+}
+
+/* Hands results back to the guest in its own layout. The call's result, or -EFAULT. */
+static long give_back(const struct call_row *row, const struct scratch *s, const uint64_t *guest,
+                      long result) {
+    bool kept = true;
+    for (int i = 0; i < CALL_ARGUMENTS && kept; i++) {
+        switch (row->treatment[i]) {
+        case TREAT_STAT_OUT:
+            kept = return_stat(guest[i], s->stat);
+            break;
+        case TREAT_EPOLL_OUT:
+            kept = return_events(guest[i], s->events, result);
+            break;
+        case TREAT_MSGHDR:
+            kept = !(row->flags & ROW_WRITES_MEMORY) || return_message(guest[i], &s->message);
+            break;
+        default:
+            break;
+        }
+    }
+    return kept ? result : -EFAULT;
+}
+
+/* The kernel may have stored into code: look at every buffer of the call. */
+static void note_writes(const struct call_row *row, const struct scratch *s,
+                        const uint64_t *guest) {
+    for (int i = 0; i < CALL_ARGUMENTS; i++) {
+        if (row->treatment[i] == TREAT_POINTER && guest[i]) {
+            bool sized = i + 1 < CALL_ARGUMENTS && row->treatment[i + 1] == TREAT_VALUE;
+            uint64_t size = sized ? guest[i + 1] : GUEST_PAGE;
+            uint64_t room = GUEST_LIMIT - guest[i];
+            invalidate_written(guest[i], size < room ? size : room);
+        }
+    }
+    if (s->vector) {
+        for (int i = 0; i < CALL_ARGUMENTS; i++) {
+            uint64_t count = row->treatment[i] == TREAT_IOVEC    ? guest[i + 1]
+                             : row->treatment[i] == TREAT_MSGHDR ? s->message.msg_iovlen
+                                                                 : 0;
+            for (uint64_t k = 0; k < count; k++) {
+                invalidate_written((uint64_t)(uintptr_t)s->vector[k].iov_base,
+                                   s->vector[k].iov_len);
+            }
+        }
+    }
+}
+
+static bool plain_row(const struct call_row *row) {
+    for (int i = 0; i < CALL_ARGUMENTS; i++) {
+        if (row->treatment[i] > TREAT_POINTER && row->treatment[i] != TREAT_POINTER_IF_USED) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* A row without conversions: x0..x5 go as they are, but for pointers out of the guest. */
+static long pass_plain(struct engine *e, const struct call_row *row, const uint64_t *guest) {
+    uint64_t arguments[CALL_ARGUMENTS];
+    for (int i = 0; i < CALL_ARGUMENTS; i++) {
+        arguments[i] = guest[i];
+        if (guest[i] >= GUEST_LIMIT && row->treatment[i] == TREAT_POINTER) {
+            return -EFAULT;
+        }
+        if (guest[i] >= GUEST_LIMIT && row->treatment[i] == TREAT_POINTER_IF_USED) {
+            arguments[i] = NEVER_MAPPED;
+        }
+    }
+    long result = host_wait(e, row->host, arguments);
+    if (result > 0 && row->flags & ROW_WRITES_MEMORY) {
+        static const struct scratch nothing;
+        note_writes(row, &nothing, guest);
+    }
+    return result;
+}
+
+static long pass_treated(struct engine *e, const struct call_row *row, const uint64_t *guest) {
+    struct scratch s = {0};
+    char path[PATH_MAX];
+    long result = 0;
+    memcpy(s.arguments, guest, sizeof s.arguments);
+    for (int i = 0; i < CALL_ARGUMENTS && !result; i++) {
+        if (row->treatment[i] == TREAT_MMSGHDR) {
+            return guest[i] >= GUEST_LIMIT ? -EFAULT : call_messages(e, row, i, guest);
+        }
+        if (row->treatment[i] != TREAT_VALUE) {
+            result = treat(&s, row->treatment[i], i, path);
+        }
+    }
+    if (!result) {
+        result = host_wait(e, row->host, s.arguments);
+        if (result >= 0) {
+            result = give_back(row, &s, guest, result);
+            if (row->flags & ROW_WRITES_MEMORY) {
+                note_writes(row, &s, guest);
+            }
+        }
+    }
+    free(s.vector);
+    free(s.events);
+    return result;
+}
+
+/* Makes call `number` with the guest's x0..x5. The kernel's result (-errno), RESULT_RESTART or RESULT_TO_PYTHON. */
+long pass_through(struct engine *e, unsigned number, const uint64_t *arguments) {
+    const struct call_row *row = &call_rows[number];
+    if (row->mode == ROW_REFUSE) {
+        return -row->host;
+    }
+    if (row->mode != ROW_HOST) {
+        return RESULT_TO_PYTHON;
+    }
+    atomic_fetch_add_explicit(&calls_passed, 1, memory_order_relaxed);
+    return plain_row(row) ? pass_plain(e, row, arguments) : pass_treated(e, row, arguments);
+}

@@ -1,0 +1,507 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The Python module _usermode_core. What each function means is said in _usermode_core.pyi. */
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "core.h"
+
+#define STRING_LIMIT 131072
+#define SNAPSHOT_WORDS 34 /* x0..x30, sp, pc, pstate */
+#define VECTOR_REGISTERS 32
+
+struct snapshot {
+    uint64_t words[SNAPSHOT_WORDS];
+    uint32_t fpsr, fpcr;
+    uint8_t vectors[VECTOR_REGISTERS * 16];
+    uint64_t tpidr;
+};
+
+typedef struct {
+    PyObject_HEAD struct engine engine;
+    bool open;
+} EngineObject;
+
+static PyObject *os_error(int number) {
+    errno = number;
+    return PyErr_SetFromErrno(PyExc_OSError);
+}
+
+/* Any Python int as a 64-bit word, as registers hold them. */
+static int as_word(PyObject *value, uint64_t *word) {
+    *word = PyLong_AsUnsignedLongLongMask(value);
+    return *word == UINT64_MAX && PyErr_Occurred() ? -1 : 0;
+}
+
+/* ---- Engine ---- */
+
+static int engine_init(PyObject *self, PyObject *args, PyObject *kwargs) {
+    EngineObject *object = (EngineObject *)self;
+    unsigned buffer_size = 32 << 20;
+    static char *names[] = {"buffer_size", NULL};
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|I", names, &buffer_size)) {
+        return -1;
+    }
+    const char *wrong = engine_open(&object->engine, buffer_size);
+    if (wrong) {
+        PyErr_SetString(PyExc_RuntimeError, wrong);
+        return -1;
+    }
+    object->open = true;
+    return 0;
+}
+
+static PyObject *engine_close_method(PyObject *self, PyObject *unused) {
+    EngineObject *object = (EngineObject *)self;
+    (void)unused;
+    if (object->open) {
+        object->open = false;
+        engine_close(&object->engine);
+    }
+    Py_RETURN_NONE;
+}
+
+static void engine_dealloc(PyObject *self) {
+    Py_XDECREF(engine_close_method(self, NULL));
+    Py_TYPE(self)->tp_free(self);
+}
+
+static PyObject *call_tuple(const uint64_t *x) {
+    PyObject *call = PyTuple_New(7);
+    for (int i = 0; call && i < 7; i++) {
+        PyObject *word = PyLong_FromUnsignedLongLong(i ? x[i - 1] : x[8] & UINT32_MAX);
+        if (!word) {
+            Py_CLEAR(call);
+            break;
+        }
+        PyTuple_SET_ITEM(call, i, word);
+    }
+    return call;
+}
+
+static PyObject *engine_run_method(PyObject *self, PyObject *const *args, Py_ssize_t count) {
+    struct engine *e = &((EngineObject *)self)->engine;
+    if (count && args[0] != Py_None && as_word(args[0], &e->registers[0])) {
+        return NULL;
+    }
+    Py_BEGIN_ALLOW_THREADS engine_run(e);
+    Py_END_ALLOW_THREADS return e->stop == STOP_CALL ? call_tuple(e->registers)
+                                                     : PyLong_FromLong(e->stop);
+}
+
+static PyObject *engine_get(PyObject *self, PyObject *index) {
+    long i = PyLong_AsLong(index);
+    if (i < 0 || i > REGISTER_PC) {
+        return PyErr_Occurred() ? NULL : PyErr_Format(PyExc_IndexError, "no register %ld", i);
+    }
+    return PyLong_FromUnsignedLongLong(((EngineObject *)self)->engine.registers[i]);
+}
+
+static PyObject *engine_set(PyObject *self, PyObject *const *args, Py_ssize_t count) {
+    uint64_t value;
+    long i = count == 2 ? PyLong_AsLong(args[0]) : -1;
+    if (i < 0 || i > REGISTER_PC) {
+        return PyErr_Occurred() ? NULL : PyErr_Format(PyExc_IndexError, "no register %ld", i);
+    }
+    if (as_word(args[1], &value)) {
+        return NULL;
+    }
+    ((EngineObject *)self)->engine.registers[i] = value;
+    Py_RETURN_NONE;
+}
+
+static PyObject *engine_snapshot(PyObject *self, PyObject *unused) {
+    struct engine *e = &((EngineObject *)self)->engine;
+    struct snapshot s = {0};
+    uint32_t pstate = 0;
+    (void)unused;
+    memcpy(s.words, e->registers, 33 * sizeof *s.words);
+    uc_reg_read(e->uc, UC_ARM64_REG_NZCV, &pstate);
+    s.words[33] = pstate;
+    uc_reg_read(e->uc, UC_ARM64_REG_FPSR, &s.fpsr);
+    uc_reg_read(e->uc, UC_ARM64_REG_FPCR, &s.fpcr);
+    for (int i = 0; i < VECTOR_REGISTERS; i++) {
+        uc_reg_read(e->uc, UC_ARM64_REG_Q0 + i, s.vectors + 16 * i);
+    }
+    uc_reg_read(e->uc, UC_ARM64_REG_TPIDR_EL0, &s.tpidr);
+    return PyBytes_FromStringAndSize((const char *)&s, sizeof s);
+}
+
+static PyObject *engine_restore(PyObject *self, PyObject *data) {
+    struct engine *e = &((EngineObject *)self)->engine;
+    struct snapshot s;
+    if (!PyBytes_Check(data) || PyBytes_GET_SIZE(data) != sizeof s) {
+        return PyErr_Format(PyExc_ValueError, "a snapshot has %zu bytes", sizeof s);
+    }
+    memcpy(&s, PyBytes_AS_STRING(data), sizeof s);
+    memcpy(e->registers, s.words, 33 * sizeof *s.words);
+    uint32_t flags = (uint32_t)s.words[33] & UINT32_C(0xf0000000);
+    uc_reg_write(e->uc, UC_ARM64_REG_NZCV, &flags);
+    uc_reg_write(e->uc, UC_ARM64_REG_FPSR, &s.fpsr);
+    uc_reg_write(e->uc, UC_ARM64_REG_FPCR, &s.fpcr);
+    for (int i = 0; i < VECTOR_REGISTERS; i++) {
+        uc_reg_write(e->uc, UC_ARM64_REG_Q0 + i, s.vectors + 16 * i);
+    }
+    uc_reg_write(e->uc, UC_ARM64_REG_TPIDR_EL0, &s.tpidr);
+    Py_RETURN_NONE;
+}
+
+static PyObject *engine_fault(PyObject *self, PyObject *unused) {
+    struct engine *e = &((EngineObject *)self)->engine;
+    (void)unused;
+    return Py_BuildValue("(Ki)", (unsigned long long)e->fault_address, (int)e->fault_access);
+}
+
+static PyObject *engine_take_signal(PyObject *self, PyObject *unused) {
+    struct engine *e = &((EngineObject *)self)->engine;
+    (void)unused;
+    if (!(atomic_fetch_and(&e->attention, ~(uint32_t)ATTEND_SIGNAL) & ATTEND_SIGNAL)) {
+        Py_RETURN_NONE;
+    }
+    return Py_BuildValue("(y#K)", (const char *)&e->pending, (Py_ssize_t)sizeof e->pending,
+                         (unsigned long long)e->pending_mask);
+}
+
+static PyObject *engine_pass_through(PyObject *self, PyObject *const *args, Py_ssize_t count) {
+    struct engine *e = &((EngineObject *)self)->engine;
+    uint64_t words[1 + CALL_ARGUMENTS] = {0};
+    for (Py_ssize_t i = 0; i < count && i < 1 + CALL_ARGUMENTS; i++) {
+        if (as_word(args[i], &words[i])) {
+            return NULL;
+        }
+    }
+    if (words[0] >= CALL_ROWS) {
+        return PyLong_FromLong(-ENOSYS);
+    }
+    long result;
+    Py_BEGIN_ALLOW_THREADS result = pass_through(e, (unsigned)words[0], words + 1);
+    Py_END_ALLOW_THREADS return PyLong_FromLong(result);
+}
+
+static PyObject *engine_trace(PyObject *self, PyObject *on) {
+    ((EngineObject *)self)->engine.tracing = PyObject_IsTrue(on) == 1;
+    Py_RETURN_NONE;
+}
+
+static PyObject *engine_forked_method(PyObject *self, PyObject *unused) {
+    (void)unused;
+    engine_forked(&((EngineObject *)self)->engine);
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef engine_methods[] = {
+    {"run", (PyCFunction)(void (*)(void))engine_run_method, METH_FASTCALL, NULL},
+    {"get", engine_get, METH_O, NULL},
+    {"set", (PyCFunction)(void (*)(void))engine_set, METH_FASTCALL, NULL},
+    {"snapshot", engine_snapshot, METH_NOARGS, NULL},
+    {"restore", engine_restore, METH_O, NULL},
+    {"fault", engine_fault, METH_NOARGS, NULL},
+    {"take_signal", engine_take_signal, METH_NOARGS, NULL},
+    {"pass_through", (PyCFunction)(void (*)(void))engine_pass_through, METH_FASTCALL, NULL},
+    {"trace", engine_trace, METH_O, NULL},
+    {"forked", engine_forked_method, METH_NOARGS, NULL},
+    {"close", engine_close_method, METH_NOARGS, NULL},
+    {NULL, NULL, 0, NULL}};
+
+static PyTypeObject engine_type = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "_usermode_core.Engine",
+    .tp_basicsize = sizeof(EngineObject),
+    .tp_flags = Py_TPFLAGS_DEFAULT,
+    .tp_new = PyType_GenericNew,
+    .tp_init = engine_init,
+    .tp_dealloc = engine_dealloc,
+    .tp_methods = engine_methods,
+};
+
+/* ---- guest memory ---- */
+
+static PyObject *memory_read(PyObject *module, PyObject *const *args, Py_ssize_t count) {
+    uint64_t address, size;
+    (void)module;
+    if (count != 2 || as_word(args[0], &address) || as_word(args[1], &size)) {
+        return PyErr_Occurred() ? NULL : PyErr_Format(PyExc_TypeError, "read(address, size)");
+    }
+    if (!guest_range(address & ADDRESS_MASK, size)) {
+        return os_error(EFAULT);
+    }
+    PyObject *bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)size);
+    if (bytes && !guest_read(PyBytes_AS_STRING(bytes), address, size)) {
+        Py_DECREF(bytes);
+        return os_error(EFAULT);
+    }
+    return bytes;
+}
+
+static PyObject *memory_write(PyObject *module, PyObject *const *args, Py_ssize_t count) {
+    uint64_t address;
+    Py_buffer data;
+    (void)module;
+    if (count != 2 || as_word(args[0], &address)) {
+        return PyErr_Occurred() ? NULL : PyErr_Format(PyExc_TypeError, "write(address, data)");
+    }
+    if (PyObject_GetBuffer(args[1], &data, PyBUF_SIMPLE)) {
+        return NULL;
+    }
+    bool done = guest_write(address, data.buf, (size_t)data.len);
+    PyBuffer_Release(&data);
+    if (!done) {
+        return os_error(EFAULT);
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *memory_read_string(PyObject *module, PyObject *const *args, Py_ssize_t count) {
+    uint64_t address, limit = 4096;
+    (void)module;
+    if (count < 1 || as_word(args[0], &address) || (count > 1 && as_word(args[1], &limit))) {
+        return PyErr_Occurred() ? NULL : PyErr_Format(PyExc_TypeError, "read_string(address)");
+    }
+    if (limit > STRING_LIMIT) {
+        limit = STRING_LIMIT;
+    }
+    char *buffer = PyMem_Malloc(limit);
+    if (!buffer) {
+        return PyErr_NoMemory();
+    }
+    long length = guest_string(buffer, address, limit);
+    PyObject *bytes = length < 0 ? os_error(length == -1 ? EFAULT : ENAMETOOLONG)
+                                 : PyBytes_FromStringAndSize(buffer, length);
+    PyMem_Free(buffer);
+    return bytes;
+}
+
+static PyObject *memory_protect(PyObject *module, PyObject *const *args, Py_ssize_t count) {
+    uint64_t start, end, permission;
+    (void)module;
+    if (count != 3 || as_word(args[0], &start) || as_word(args[1], &end) ||
+        as_word(args[2], &permission)) {
+        return PyErr_Occurred() ? NULL : PyErr_Format(PyExc_TypeError, "protect(start, end, rwx)");
+    }
+    if (start >= end || end > GUEST_LIMIT || (start | end) % GUEST_PAGE || permission > 7) {
+        return PyErr_Format(PyExc_ValueError, "no page range of the guest");
+    }
+    if (page_protect(start, end, (unsigned)permission)) {
+        return os_error(ENOMEM);
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *memory_permission(PyObject *module, PyObject *address) {
+    uint64_t word;
+    (void)module;
+    return as_word(address, &word) ? NULL : PyLong_FromLong((long)page_permission(word));
+}
+
+/* ---- host calls ---- */
+
+static PyObject *make_host_call(PyObject *const *args, Py_ssize_t count, bool may_wait) {
+    uint64_t words[1 + CALL_ARGUMENTS] = {0};
+    Py_buffer buffers[CALL_ARGUMENTS];
+    int held = 0;
+    PyObject *value = NULL;
+    if (count < 1 || count > 1 + CALL_ARGUMENTS) {
+        return PyErr_Format(PyExc_TypeError, "host_call(number, up to six arguments)");
+    }
+    for (Py_ssize_t i = 0; i < count; i++) {
+        if (PyLong_Check(args[i])) {
+            if (as_word(args[i], &words[i])) {
+                goto done;
+            }
+        } else {
+            if (PyObject_GetBuffer(args[i], &buffers[held], PyBUF_SIMPLE)) {
+                goto done;
+            }
+            words[i] = (uint64_t)(uintptr_t)buffers[held++].buf;
+        }
+    }
+    long result;
+    Py_BEGIN_ALLOW_THREADS result = may_wait ? host_wait(current_engine, (long)words[0], words + 1)
+                                             : host_call((long)words[0], words + 1);
+    Py_END_ALLOW_THREADS value = PyLong_FromLong(result);
+done:
+    while (held) {
+        PyBuffer_Release(&buffers[--held]);
+    }
+    return value;
+}
+
+static PyObject *module_host_call(PyObject *module, PyObject *const *args, Py_ssize_t count) {
+    (void)module;
+    return make_host_call(args, count, false);
+}
+
+static PyObject *module_host_wait(PyObject *module, PyObject *const *args, Py_ssize_t count) {
+    (void)module;
+    return make_host_call(args, count, true);
+}
+
+static PyObject *module_configure(PyObject *module, PyObject *args) {
+    const char *rows, *copies, *flags;
+    Py_ssize_t rows_size, copies_size, flags_size;
+    int sysroot;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "y#y#y#p", &rows, &rows_size, &copies, &copies_size, &flags,
+                          &flags_size, &sysroot)) {
+        return NULL;
+    }
+    if (rows_size != sizeof call_rows || (size_t)copies_size >= sizeof stat_copy ||
+        (size_t)flags_size >= sizeof open_flag_pairs) {
+        return PyErr_Format(PyExc_ValueError, "tables of a wrong size");
+    }
+    memcpy(call_rows, rows, sizeof call_rows);
+    memset(stat_copy, 0, sizeof stat_copy);
+    memcpy(stat_copy, copies, (size_t)copies_size);
+    memset(open_flag_pairs, 0, sizeof open_flag_pairs);
+    memcpy(open_flag_pairs, flags, (size_t)flags_size);
+    sysroot_active = sysroot;
+    Py_RETURN_NONE;
+}
+
+static PyObject *module_signal_catch(PyObject *module, PyObject *args) {
+    int number;
+    unsigned long long flags;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "iK", &number, &flags)) {
+        return NULL;
+    }
+    int err = signal_catch(number, flags);
+    return err ? os_error(-err) : Py_NewRef(Py_None);
+}
+
+static PyObject *module_signal_set(PyObject *module, PyObject *args) {
+    int number;
+    unsigned long long handler, flags;
+    uint64_t old;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "iKK", &number, &handler, &flags)) {
+        return NULL;
+    }
+    int err = signal_set(number, handler, flags, &old);
+    return err ? os_error(-err) : PyLong_FromUnsignedLongLong(old);
+}
+
+static PyObject *module_catch_faults(PyObject *module, PyObject *unused) {
+    (void)module, (void)unused;
+    int err = signal_faults_catch();
+    return err ? os_error(-err) : Py_NewRef(Py_None);
+}
+
+static PyObject *module_auxv(PyObject *module, PyObject *type) {
+    unsigned long key = PyLong_AsUnsignedLong(type);
+    (void)module;
+    if (key == (unsigned long)-1 && PyErr_Occurred()) {
+        return NULL;
+    }
+    errno = 0;
+    unsigned long value = getauxval(key);
+    return errno ? Py_NewRef(Py_None) : PyLong_FromUnsignedLong(value);
+}
+
+/* fork(2) as Python wants it done: its locks are whole in the child. */
+static PyObject *module_fork(PyObject *module, PyObject *unused) {
+    (void)module, (void)unused;
+    PyOS_BeforeFork();
+    pid_t pid = fork();
+    int saved = errno;
+    if (pid == 0) {
+        PyOS_AfterFork_Child();
+    } else {
+        PyOS_AfterFork_Parent();
+    }
+    return pid < 0 ? os_error(saved) : PyLong_FromLong(pid);
+}
+
+/* A NULL-terminated array of the strings of a list of bytes objects; NULL with an exception set. */
+static char **string_array(PyObject *list) {
+    Py_ssize_t count = PyList_Check(list) ? PyList_GET_SIZE(list) : -1;
+    char **array = count < 0 ? NULL : PyMem_Calloc((size_t)count + 1, sizeof *array);
+    for (Py_ssize_t i = 0; array && i < count; i++) {
+        array[i] = PyBytes_AsString(PyList_GET_ITEM(list, i));
+        if (!array[i]) {
+            PyMem_Free(array);
+            return NULL;
+        }
+    }
+    return array || PyErr_Occurred() ? array : (char **)PyErr_Format(PyExc_TypeError, "no list");
+}
+
+/* execveat(2), with the strings as they are: os.execve() wants the environment as a mapping. */
+static PyObject *module_execute(PyObject *module, PyObject *args) {
+    int directory, flags;
+    const char *path;
+    PyObject *arguments, *environment;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "iyOOi", &directory, &path, &arguments, &environment, &flags)) {
+        return NULL;
+    }
+    char **argv = string_array(arguments);
+    char **envp = argv ? string_array(environment) : NULL;
+    long result = 0;
+    if (envp) {
+        result = syscall(SYS_execveat, directory, path, argv, envp, flags);
+    }
+    int saved = errno;
+    PyMem_Free(argv);
+    PyMem_Free(envp);
+    return result < 0 ? os_error(saved) : NULL;
+}
+
+/* Ends the calling host thread and nothing else; the other threads get the GIL. */
+static PyObject *module_exit_thread(PyObject *module, PyObject *unused) {
+    (void)module, (void)unused;
+    PyEval_SaveThread();
+    syscall(SYS_exit, 0);
+    Py_UNREACHABLE();
+}
+
+static PyObject *module_calls_passed(PyObject *module, PyObject *unused) {
+    (void)module, (void)unused;
+    return PyLong_FromUnsignedLongLong(calls_passed);
+}
+
+static PyMethodDef module_methods[] = {
+    {"read", (PyCFunction)(void (*)(void))memory_read, METH_FASTCALL, NULL},
+    {"write", (PyCFunction)(void (*)(void))memory_write, METH_FASTCALL, NULL},
+    {"read_string", (PyCFunction)(void (*)(void))memory_read_string, METH_FASTCALL, NULL},
+    {"protect", (PyCFunction)(void (*)(void))memory_protect, METH_FASTCALL, NULL},
+    {"permission", memory_permission, METH_O, NULL},
+    {"host_call", (PyCFunction)(void (*)(void))module_host_call, METH_FASTCALL, NULL},
+    {"host_wait", (PyCFunction)(void (*)(void))module_host_wait, METH_FASTCALL, NULL},
+    {"configure", module_configure, METH_VARARGS, NULL},
+    {"signal_catch", module_signal_catch, METH_VARARGS, NULL},
+    {"signal_set", module_signal_set, METH_VARARGS, NULL},
+    {"catch_faults", module_catch_faults, METH_NOARGS, NULL},
+    {"auxv", module_auxv, METH_O, NULL},
+    {"fork", module_fork, METH_NOARGS, NULL},
+    {"execute", module_execute, METH_VARARGS, NULL},
+    {"exit_thread", module_exit_thread, METH_NOARGS, NULL},
+    {"calls_passed", module_calls_passed, METH_NOARGS, NULL},
+    {NULL, NULL, 0, NULL}};
+
+static struct PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT, .m_name = "_usermode_core", .m_size = -1, .m_methods = module_methods};
+
+PyMODINIT_FUNC PyInit__usermode_core(void);
+
+PyMODINIT_FUNC PyInit__usermode_core(void) {
+    const char *wrong = unicorn_check();
+    if (wrong) {
+        PyErr_SetString(PyExc_ImportError, wrong);
+        return NULL;
+    }
+    int err = signal_faults_catch();
+    if (err) {
+        return os_error(-err);
+    }
+    PyObject *module = PyModule_Create(&definition);
+    if (!module || PyType_Ready(&engine_type) ||
+        PyModule_AddObjectRef(module, "Engine", (PyObject *)&engine_type)) {
+        Py_XDECREF(module);
+        return NULL;
+    }
+    return module;
+}

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Link-time overrides (`ld --wrap`, symbols listed in the file `wraps`) that make Unicorn 2.1.4 fit for Linux programs.
+ *
+ * 1. Atomicity. Unicorn never sets CF_PARALLEL, so exclusives, LSE atomics and barriers become plain accesses. It is set
+ *    here while a block is generated: in TCGContext.tb_cflags for the code generator and in TranslationBlock.cflags for
+ *    the front end, and taken back from the latter so that the block's hash stays what look-ups expect.
+ * 2. Stops. check_exit_request() after every memory access makes an asynchronous stop repeat the access. It is emptied;
+ *    stops are taken at block starts, which is exact.
+ * 3. Lost stops. uc_emu_start() forgets a stop requested before its loop; the wrapped cpu_exec() looks once more.
+ * 4. Order. Unicorn puts a full barrier before STLR and after LDAR, where x86's TSO needs none, and none between an STLR
+ *    and a later LDAR, where the Arm ARM (B2.3, RCsc) forbids reordering. The barrier moves behind the store.
+ * 5. Permissions. The fill of the software TLB answers from the page-permission table with the exact address.
+ */
+#include "core.h"
+
+#define TCG_CONTEXT_TB_CFLAGS 0x64
+#define TRANSLATION_BLOCK_CFLAGS 24
+#define CF_PARALLEL UINT32_C(0x80000)
+#define BARRIER_ALL 0x0f
+#define BARRIER_KIND 0x30
+#define BARRIER_ACQUIRE 0x10
+#define BARRIER_RELEASE 0x20
+#define BARRIER_FULL 0x30
+
+static __thread bool release_pending; /* the next store generated is a store-release */
+
+void __real_tcg_func_start_aarch64(void *context);
+void __wrap_tcg_func_start_aarch64(void *context);
+void __real_gen_intermediate_code_aarch64(void *cpu, void *block, int limit);
+void __wrap_gen_intermediate_code_aarch64(void *cpu, void *block, int limit);
+void __real_tcg_gen_mb_aarch64(void *context, int kind);
+void __wrap_tcg_gen_mb_aarch64(void *context, int kind);
+void __real_tcg_gen_qemu_st_i32_aarch64(void *c, void *v, void *a, uint64_t index, int op);
+void __wrap_tcg_gen_qemu_st_i32_aarch64(void *c, void *v, void *a, uint64_t index, int op);
+void __real_tcg_gen_qemu_st_i64_aarch64(void *c, void *v, void *a, uint64_t index, int op);
+void __wrap_tcg_gen_qemu_st_i64_aarch64(void *c, void *v, void *a, uint64_t index, int op);
+bool __real_unicorn_fill_tlb_aarch64(void *cpu, uint64_t address, int size, int access, int index,
+                                     bool probe, uintptr_t return_address);
+bool __wrap_unicorn_fill_tlb_aarch64(void *cpu, uint64_t address, int size, int access, int index,
+                                     bool probe, uintptr_t return_address);
+int __real_cpu_exec_aarch64(void *uc, void *cpu);
+int __wrap_cpu_exec_aarch64(void *uc, void *cpu);
+void check_exit_request_aarch64(void *context);
+extern void tlb_set_page_aarch64(void *cpu, uint64_t address, uint64_t physical, int protection,
+                                 int index, uint64_t size);
+
+static uint32_t *word_at(void *object, size_t offset) {
+    return (uint32_t *)((char *)object + offset);
+}
+
+void __wrap_tcg_func_start_aarch64(void *context) {
+    __real_tcg_func_start_aarch64(context);
+    *word_at(context, TCG_CONTEXT_TB_CFLAGS) |= CF_PARALLEL;
+    release_pending = false;
+}
+
+void __wrap_gen_intermediate_code_aarch64(void *cpu, void *block, int limit) {
+    *word_at(block, TRANSLATION_BLOCK_CFLAGS) |= CF_PARALLEL;
+    __real_gen_intermediate_code_aarch64(cpu, block, limit);
+    *word_at(block, TRANSLATION_BLOCK_CFLAGS) &= ~CF_PARALLEL;
+}
+
+void check_exit_request_aarch64(void *context) {
+    (void)context;
+}
+
+void __wrap_tcg_gen_mb_aarch64(void *context, int kind) {
+    switch (kind & BARRIER_KIND) {
+    case BARRIER_RELEASE:
+        release_pending = true;
+        return;
+    case BARRIER_ACQUIRE:
+        return;
+    default:
+        __real_tcg_gen_mb_aarch64(context, kind);
+    }
+}
+
+static void finish_release(void *context) {
+    if (release_pending) {
+        release_pending = false;
+        __real_tcg_gen_mb_aarch64(context, BARRIER_ALL | BARRIER_FULL);
+    }
+}
+
+void __wrap_tcg_gen_qemu_st_i32_aarch64(void *c, void *v, void *a, uint64_t index, int op) {
+    __real_tcg_gen_qemu_st_i32_aarch64(c, v, a, index, op);
+    finish_release(c);
+}
+
+void __wrap_tcg_gen_qemu_st_i64_aarch64(void *c, void *v, void *a, uint64_t index, int op) {
+    __real_tcg_gen_qemu_st_i64_aarch64(c, v, a, index, op);
+    finish_release(c);
+}
+
+/* MMUAccessType is 0 load, 1 store, 2 fetch; PAGE_READ/WRITE/EXEC are 1/2/4 as our permissions. */
+bool __wrap_unicorn_fill_tlb_aarch64(void *cpu, uint64_t address, int size, int access, int index,
+                                     bool probe, uintptr_t return_address) {
+    static const uint8_t needed[] = {PERMIT_READ, PERMIT_WRITE, PERMIT_EXECUTE};
+    uint64_t untagged = address & ADDRESS_MASK;
+    unsigned permission = page_permission(untagged);
+    if (permission & needed[access]) {
+        tlb_set_page_aarch64(cpu, address & -GUEST_PAGE, untagged & -GUEST_PAGE, (int)permission,
+                             index, GUEST_PAGE);
+        return true;
+    }
+    if (!probe) {
+        current_engine->stop = STOP_FAULT;
+        current_engine->fault_address = untagged;
+        current_engine->fault_access = (enum access)access;
+    }
+    /* The original asks the TLB_FILL hook of engine.c, which refuses, and leaves the run loop. */
+    return __real_unicorn_fill_tlb_aarch64(cpu, address, size, access, index, probe,
+                                           return_address);
+}
+
+int __wrap_cpu_exec_aarch64(void *uc, void *cpu) {
+    if (atomic_load(&current_engine->attention)) {
+        uc_emu_stop(uc);
+    }
+    return __real_cpu_exec_aarch64(uc, cpu);
+}
+
+/* What the constants above and in engine.c rely on; NULL if it holds, else what does not. */
+const char *unicorn_check(void) {
+    /* tcg_gen_mb() begins by testing CF_PARALLEL in tb_cflags: testb $8,0x66(%rdi). */
+    static const uint8_t test_parallel[] = {0xf6, 0x47, 0x66, 0x08};
+    const uint8_t *code = (const uint8_t *)(uintptr_t)&__real_tcg_gen_mb_aarch64;
+    unsigned major, minor;
+    if (uc_version(&major, &minor) != UC_MAKE_VERSION(2, 1) && (major != 2 || minor != 1)) {
+        return "the linked Unicorn is not version 2.1";
+    }
+    for (int i = 0; i < 16; i++) {
+        bool same = true;
+        for (size_t k = 0; k < sizeof test_parallel; k++) {
+            same = same && code[(size_t)i + k] == test_parallel[k];
+        }
+        if (same) {
+            return NULL;
+        }
+    }
+    return "the linked Unicorn keeps tb_cflags elsewhere";
+}

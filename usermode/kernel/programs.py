@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""From the path of a program to a request to load it: opening, `#!` lines, and what runs natively."""
+
+from __future__ import annotations
+
+import posix
+from errno import EACCES
+
+import _usermode_core as core
+from syscalls.arch.aarch64 import cpu
+from syscalls.host.x86_64 import NUMBERS
+from usermode.loader.interpreter import Cpu, LoadRequest
+from usermode.loader.script import follow
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from usermode.kernel.paths import Paths
+
+AT_FDCWD, AT_EMPTY_PATH, AT_EACCESS = -100, 0x1000, 0x200
+AT_UID, AT_EUID, AT_GID, AT_EGID = 11, 12, 13, 14
+X_OK = 1
+S_IFMT, S_IFREG = 0o170000, 0o100000
+PERSONALITY_ASK, ADDR_NO_RANDOMIZE = 0xFFFFFFFF, 0x0040000
+ELF_MAGIC = b"\x7fELF"
+MACHINE_OFFSET = 18
+INFINITY = (1 << 64) - 1
+RLIMIT_STACK = 3
+_FACCESSAT2, _OPENAT = NUMBERS["faccessat2"], NUMBERS["openat"]
+
+
+def open_program(dirfd: int, path: bytes, flags: int = 0) -> int:
+    """Open a file to run it, as execve(2) looks at it: a regular file that may be executed. Raises OSError.
+
+    `flags`: AT_EMPTY_PATH when `dirfd` is the file itself. A file without read permission cannot be loaded here.
+    """
+    if flags & AT_EMPTY_PATH and not path:
+        fd = posix.dup(dirfd)
+        posix.set_inheritable(fd, False)
+    else:
+        fd = _checked(core.host_call(_OPENAT, dirfd, path, posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NONBLOCK, 0))
+    try:
+        if posix.fstat(fd).st_mode & S_IFMT != S_IFREG:
+            raise OSError(EACCES, posix.strerror(EACCES))
+        _checked(core.host_call(_FACCESSAT2, fd, b"", X_OK, AT_EACCESS | AT_EMPTY_PATH))
+    except OSError:
+        posix.close(fd)
+        raise
+    return fd
+
+
+def _checked(result: int) -> int:
+    if result < 0:
+        raise OSError(-result, posix.strerror(-result))
+    return result
+
+
+def finder(paths: Paths) -> Callable[[bytes], int]:
+    """Return the function that opens an interpreter: in the sysroot first, then on the host."""
+    return lambda name: open_program(*paths.resolve(AT_FDCWD, name, True))
+
+
+def is_guest(fd: int) -> bool:
+    """Tell whether an open file is an ELF file of the guest's machine, whole or not."""
+    head = posix.pread(fd, 20, 0)
+    machine = int.from_bytes(head[MACHINE_OFFSET:], "little")
+    return head[:4] == ELF_MAGIC and machine == cpu.ELF_MACHINE
+
+
+def stack_limit() -> int:
+    """Return the soft RLIMIT_STACK in bytes."""
+    limits = bytearray(16)
+    _checked(core.host_call(NUMBERS["prlimit64"], 0, RLIMIT_STACK, 0, limits))
+    return int.from_bytes(limits[:8], "little")
+
+
+def credentials() -> tuple[int, int, int, int]:
+    """Return uid, euid, gid and egid."""
+    return posix.getuid(), posix.geteuid(), posix.getgid(), posix.getegid()
+
+
+def request(
+    fd: int, path: bytes, argv: list[bytes], envp: list[bytes], find: Callable[[bytes], int], secure: bool
+) -> LoadRequest:
+    """Describe what is to be loaded; `fd` may be a script and is taken over. Raises LoadError."""
+    execfn = path
+    fd, path, argv = follow(fd, path, argv, find)
+    persona = core.host_call(NUMBERS["personality"], PERSONALITY_ASK)
+    return LoadRequest(
+        Cpu(cpu.ELF_MACHINE, cpu.PLATFORM, cpu.HWCAP, cpu.HWCAP2, cpu.MINSIGSTKSZ),
+        fd,
+        path,
+        argv,
+        envp,
+        find,
+        execfn=execfn,
+        credentials=credentials(),
+        secure=secure,
+        stack_limit=stack_limit(),
+        randomize=not persona & ADDR_NO_RANDOMIZE,
+    )

@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Signal actions and delivery, as signal(7) and the kernel's do_signal() have it."""
+
+from __future__ import annotations
+
+import posix
+from _struct import Struct, unpack_from
+from errno import EFAULT, EINVAL
+
+import _usermode_core as core
+from syscalls.host.x86_64 import NUMBERS
+from usermode.kernel import signal_frame
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from usermode.kernel.task import Task
+
+SIGHUP, SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGKILL, SIGSEGV, SIGCHLD = 1, 4, 5, 7, 8, 9, 11, 17
+SIGCONT, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU, SIGURG, SIGWINCH = 18, 19, 20, 21, 22, 23, 28
+LAST_SIGNAL = 64
+
+SIG_DFL, SIG_IGN = 0, 1
+SA_NOCLDSTOP, SA_NOCLDWAIT, SA_SIGINFO = 0x1, 0x2, 0x4
+SA_RESTORER, SA_ONSTACK, SA_RESTART = 0x04000000, 0x08000000, 0x10000000
+SA_NODEFER, SA_RESETHAND = 0x40000000, 0x80000000
+HOST_FLAGS = SA_NOCLDSTOP | SA_NOCLDWAIT | SA_RESTART
+
+ASK = (1 << 64) - 1
+FAULTS = (SIGSEGV, SIGBUS)
+"""Always caught by the core, for faults of its own accesses."""
+
+NEVER_BLOCKED = sum(1 << n - 1 for n in (SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV))
+"""Not blocked on the host: a fault while blocked would end the process. Held here instead."""
+
+IGNORED_BY_DEFAULT = (SIGCHLD, SIGCONT, SIGURG, SIGWINCH)
+STOPS_BY_DEFAULT = (SIGTSTP, SIGTTIN, SIGTTOU)
+
+SI_KERNEL = 0x80
+SS_ONSTACK, SS_DISABLE, SS_AUTODISARM = 1, 2, 1 << 31
+
+SIG_SETMASK = 2
+_MASK = Struct("<Q")
+_RT_SIGPROCMASK, _TGKILL = NUMBERS["rt_sigprocmask"], NUMBERS["tgkill"]
+
+
+class Action:
+    """One signal's action: `handler` is SIG_DFL, SIG_IGN or an address; `mask` has bit n-1 for signal n."""
+
+    __slots__ = ("flags", "handler", "mask", "restorer")
+
+    def __init__(self, handler: int = SIG_DFL, flags: int = 0, restorer: int = 0, mask: int = 0) -> None:
+        self.handler = handler
+        self.flags = flags
+        self.restorer = restorer
+        self.mask = mask
+
+
+class Actions:
+    """The signal actions of a process; those never set are what the host process inherited."""
+
+    __slots__ = ("_known",)
+
+    def __init__(self) -> None:
+        self._known: dict[int, Action] = {}
+
+    def get(self, number: int) -> Action:
+        """Return the action of a signal."""
+        action = self._known.get(number)
+        if action is None:
+            inherited = SIG_DFL if number in FAULTS else core.signal_set(number, ASK, 0)
+            action = self._known[number] = Action(inherited)
+        return action
+
+    def set(self, number: int, action: Action) -> None:
+        """Set the action of a signal here and on the host. Raises OSError(EINVAL) for SIGKILL and SIGSTOP."""
+        if not 0 < number <= LAST_SIGNAL or number in (SIGKILL, SIGSTOP):
+            raise OSError(EINVAL, "")
+        self._known[number] = action
+        if number in FAULTS:
+            return
+        if action.handler in (SIG_DFL, SIG_IGN):
+            core.signal_set(number, action.handler, action.flags & HOST_FLAGS)
+        else:
+            core.signal_catch(number, action.flags & HOST_FLAGS)
+
+    def prepare_exec(self) -> None:
+        """Give SIGSEGV and SIGBUS the host action that execve(2) is to keep: ignored, or default."""
+        for number in FAULTS:
+            core.signal_set(number, SIG_IGN if self.get(number).handler == SIG_IGN else SIG_DFL, 0)
+
+
+def set_host_mask(mask: int) -> None:
+    """Block on the host's side what `mask` says, but for the signals of faults."""
+    core.host_call(_RT_SIGPROCMASK, SIG_SETMASK, _MASK.pack(mask & ~NEVER_BLOCKED), 0, 8)
+
+
+def set_exec_mask(mask: int) -> None:
+    """Set the host's mask to all of the guest's, for the next program to begin with."""
+    core.host_call(_RT_SIGPROCMASK, SIG_SETMASK, _MASK.pack(mask), 0, 8)
+
+
+def set_blocked(task: Task, mask: int) -> None:
+    """Set the thread's mask; SIGKILL and SIGSTOP stay deliverable."""
+    task.blocked = mask & ~(1 << SIGKILL - 1 | 1 << SIGSTOP - 1)
+    set_host_mask(task.blocked)
+
+
+def die(task: Task, number: int) -> None:
+    """End the process by `number`'s default action, so that its parent sees that signal."""
+    core.signal_set(number, SIG_DFL, 0)
+    core.host_call(_RT_SIGPROCMASK, SIG_SETMASK, _MASK.pack(~(1 << number - 1) & ASK), 0, 8)
+    core.host_call(_TGKILL, posix.getpid(), task.tid, number)
+    posix._exit(128 + number)
+
+
+def deliver_pending(task: Task) -> None:
+    """Deliver what was caught for this thread, and what was held and is no longer blocked.
+
+    A caught signal was deliverable when the host delivered it, also under the mask of a ppoll(2) or sigsuspend(2); only
+    the signals that the host never blocks are checked against the guest's mask here.
+    """
+    taken = task.engine.take_signal()
+    entered = False
+    if taken is not None:
+        info = taken[0]
+        number = unpack_from("<i", info)[0]
+        if task.blocked & NEVER_BLOCKED & 1 << number - 1:
+            task.held.append(info)
+        else:
+            entered = _deliver(task, info)
+    while task.held and (ready := _unblocked(task)) is not None:
+        entered = _deliver(task, ready) or entered
+    if taken is not None and not entered:
+        set_host_mask(task.blocked)
+
+
+def _unblocked(task: Task) -> bytes | None:
+    for i, info in enumerate(task.held):
+        number = unpack_from("<i", info)[0]
+        if not task.blocked >> number - 1 & 1:
+            return task.held.pop(i)
+    return None
+
+
+def _deliver(task: Task, info: bytes) -> bool:
+    """Act on one signal. True if a handler was entered."""
+    number = unpack_from("<i", info)[0]
+    action = task.process.actions.get(number)
+    if action.handler == SIG_IGN or (action.handler == SIG_DFL and number in IGNORED_BY_DEFAULT):
+        return False
+    if action.handler == SIG_DFL:
+        if number in STOPS_BY_DEFAULT:
+            core.signal_set(number, SIG_DFL, 0)
+            core.host_call(_TGKILL, posix.getpid(), task.tid, number)
+            return False
+        die(task, number)
+    enter_handler(task, number, info, action)
+    return True
+
+
+def enter_handler(task: Task, number: int, info: bytes, action: Action, fault: int = 0, esr: int = 0) -> None:
+    """Build the frame, switch to the handler, and block what it wants blocked.
+
+    `fault` and `esr` go into the ucontext, for signals of faults. A stack that cannot take the frame ends the process
+    by SIGSEGV, as the kernel's force_sigsegv() does.
+    """
+    before = task.blocked
+    if action.flags & SA_RESETHAND:
+        task.process.actions.set(number, Action())
+    try:
+        signal_frame.push(task, number, info, action, before, fault, esr)
+    except OSError:
+        die(task, SIGSEGV)
+    blocked = before | action.mask
+    if not action.flags & SA_NODEFER:
+        blocked |= 1 << number - 1
+    set_blocked(task, blocked)
+
+
+def force(task: Task, number: int, code: int, address: int, esr: int = 0) -> None:
+    """Raise the signal of a fault at this thread (force_sig_fault()): blocked or ignored ones end the process."""
+    action = task.process.actions.get(number)
+    if action.handler in (SIG_DFL, SIG_IGN) or task.blocked >> number - 1 & 1:
+        die(task, number)
+    info = Struct("<iiiiQ").pack(number, 0, code, 0, address).ljust(128, b"\0")
+    enter_handler(task, number, info, action, address, esr)
+
+
+def on_altstack(task: Task, sp: int) -> bool:
+    """Tell whether `sp` lies on the alternate stack; never with SS_AUTODISARM, which leaves it while it is used."""
+    start, flags, size = task.altstack
+    return not flags & (SS_DISABLE | SS_AUTODISARM) and start < sp <= start + size
+
+
+def check_sigset_size(size: int) -> None:
+    """Raise OSError(EINVAL) unless a signal set has the kernel's 8 bytes."""
+    if size != 8:
+        raise OSError(EINVAL, "")
+
+
+def read_mask(task: Task, address: int) -> int:
+    """Read a signal set. Raises OSError(EFAULT)."""
+    if not address:
+        raise OSError(EFAULT, "")
+    return int(_MASK.unpack(task.memory.read(address, 8))[0])
