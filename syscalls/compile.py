@@ -159,4 +159,3 @@ def _stat_copy() -> bytes:
         size = min(calcsize(code), calcsize(host_code))
         triples += pack("<HHH", source, offset, size)
     return triples + bytes(6)
-

@@ -47,6 +47,7 @@ PID = _int("PID")
 UID = Kind("UID", treat.VALUE, "u", "id")
 GID = Kind("GID", treat.VALUE, "u", "id")
 MODE = Kind("MODE", treat.VALUE, "u", "mode")
+OPEN_MODE = Kind("OPEN_MODE", treat.VALUE, "u", "open_mode")
 DEVICE = Kind("DEVICE", treat.VALUE, "u", "device")
 SIGNAL = _int("SIGNAL", "signal")
 STATUS = _int("STATUS")
@@ -69,7 +70,6 @@ IN_BUFFER = Kind("IN_BUFFER", treat.POINTER, "r", "bytes:next")
 OUT_BUFFER = Kind("OUT_BUFFER", treat.POINTER, "r", "bytes:result", when="out", bulk=True)
 OUT_FILLED = Kind("OUT_FILLED", treat.POINTER, "r", "address", when="out", bulk=True)
 OUT_LINK = Kind("OUT_LINK", treat.POINTER, "r", "bytes:result", when="out")
-OUT_STRING = Kind("OUT_STRING", treat.POINTER, "r", "string", when="out")
 
 # Paths and strings: PATH follows a symbolic link in the last component, ENTRY does not, and for
 # PATH_BY_FLAGS a flag argument says it.

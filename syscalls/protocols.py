@@ -26,7 +26,7 @@ class Paths(Protocol):
     """Which host file a guest's path means: the sysroot and the guest's view of /proc."""
 
     def resolve(self, dirfd: int, path: bytes, follow: bool) -> tuple[int, bytes]:
-        """Return the host's (directory descriptor, path); `follow` a link in the last component?"""
+        """Return the host's (directory descriptor, path); `follow` says if a last link is followed."""
 
     def special(self, dirfd: int, path: bytes) -> bytes | None:
         """Return which file of the /proc view the path names, b"exe", b"maps", …, or None."""
@@ -42,6 +42,34 @@ class Paths(Protocol):
         """The absolute path of the guest's program."""
 
 
+class Space(Protocol):
+    """The guest's memory map. Methods raise OSError as the call of their name does."""
+
+    def map(self, address: int, size: int, prot: int, flags: int, fd: int, offset: int, /) -> int:
+        """mmap(2)."""
+
+    def unmap(self, address: int, size: int, /) -> None:
+        """munmap(2)."""
+
+    def protect(self, address: int, size: int, prot: int, /) -> None:
+        """mprotect(2)."""
+
+    def remap(self, old: int, old_size: int, new_size: int, flags: int, new: int, /) -> int:
+        """mremap(2)."""
+
+    def set_brk(self, address: int, /) -> int:
+        """brk(2): return the end of the heap, which is the old one if the new one cannot be."""
+
+    def attach(self, identifier: int, address: int, size: int, prot: int, flags: int, /) -> int:
+        """shmat(2) of a segment of `size` bytes."""
+
+    def detach(self, address: int, /) -> None:
+        """shmdt(2)."""
+
+    def forget_code(self, address: int, size: int, /) -> None:
+        """Translate again what lies there: its content has changed behind the engine's back."""
+
+
 class Process(Protocol):
     """What the threads of a guest share."""
 
@@ -49,12 +77,22 @@ class Process(Protocol):
     def pid(self) -> int:
         """The process id."""
 
+    @property
+    def space(self) -> Space:
+        """The memory map."""
+
     def unsupported(self, what: str) -> None:
         """Count a request that nothing here supports."""
 
 
 class Task(Protocol):
     """A guest thread."""
+
+    clear_child_tid: int
+    """Address of the word that the end of the thread clears, 0 for none: set_tid_address(2)."""
+
+    altstack: tuple[int, int, int]
+    """(address, flags, size) of sigaltstack(2)."""
 
     @property
     def tid(self) -> int:
@@ -72,14 +110,71 @@ class Task(Protocol):
     def process(self) -> Process:
         """The process."""
 
+    @property
+    def blocked(self) -> int:
+        """The signal mask, bit n-1 for signal n."""
+
     def host(self, number: int, *arguments: int | bytes | bytearray) -> int:
-        """Make a host call, by the host's number; bytes go by their address.
+        """Make a host call that may block, by the host's number; bytes go by their address.
 
         Raises OSError, and Restart when a signal came before the host began it.
         """
+
+    def host_now(self, number: int, *arguments: int | bytes | bytearray) -> int:
+        """Make a host call that does not block; signals wait. Raises OSError."""
 
     def pass_through(self, number: int, arguments: tuple[int, ...]) -> int:
         """Make guest call `number` as its HOST row says; the kernel's result, -errno on errors.
 
         -4096: a path needs the sysroot or the /proc view. Raises Restart like `host`.
         """
+
+    def signal_action(self, number: int, /) -> tuple[int, int, int, int]:
+        """Return (handler, flags, restorer, mask) of a signal."""
+
+    def set_signal_action(
+        self, number: int, handler: int, flags: int, restorer: int, mask: int, /
+    ) -> None:
+        """Set a signal's action for the whole process. Raises OSError(EINVAL)."""
+
+    def set_blocked(self, mask: int, /) -> None:
+        """Set the signal mask."""
+
+    def host_mask(self, mask: int, /) -> bytes:
+        """Return `mask` as a sigset_t that the host thread may have."""
+
+    def held_mask(self) -> int:
+        """Return the set of signals that the emulator holds because they are blocked."""
+
+    def take_held(self, wanted: int, /) -> bytes | None:
+        """Take a held signal that is in the set `wanted`: its siginfo, or None."""
+
+    def on_altstack(self) -> bool:
+        """Tell whether the thread runs on its alternate signal stack."""
+
+    def signal_return(self) -> int:
+        """Undo the frame of a signal handler; return the x0 in it."""
+
+    def clone(
+        self,
+        flags: int,
+        signal: int,
+        stack: int,
+        parent_tid: int,
+        tls: int,
+        child_tid: int,
+        pidfd: int,
+        /,
+    ) -> int:
+        """Start a thread or a process; return its id, 0 in the child."""
+
+    def execute(
+        self, dirfd: int, path: bytes, argv: list[bytes], envp: list[bytes], flags: int, /
+    ) -> int:
+        """Replace the program: execveat(2)."""
+
+    def exit(self, status: int, /) -> int:
+        """End the thread; does not return."""
+
+    def exit_group(self, status: int, /) -> int:
+        """End the process; does not return."""

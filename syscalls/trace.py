@@ -7,19 +7,17 @@ What the call reads is shown as it was before the call, what it wrote as it is a
 from __future__ import annotations
 
 import posix
-from errno import errorcode
 
 from syscalls import trace_structs, trace_values
-from syscalls.dispatch import Dispatcher
-from syscalls.errors import Restart
+from syscalls.errors import Restart, error_name
 from syscalls.trace_values import View, open_flags, pointer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import ModuleType
 
-    from syscalls.compile import Compiled, TracedCall
+    from syscalls.compile import TracedCall
+    from syscalls.dispatch import Dispatcher
     from syscalls.protocols import Task
 
     Arguments = tuple[int, ...]
@@ -40,39 +38,35 @@ def traced_calls() -> dict[int, TracedCall]:
         from syscalls.compile import build_trace
 
         return build_trace()
-    calls: dict[int, TracedCall] = compiled_trace.CALLS
-    return calls
+    return compiled_trace.CALLS
 
 
-class TracingDispatcher(Dispatcher):
-    """A dispatcher that shows each call. The core must send every call here (Engine.trace).
+class Tracer:
+    """Has a dispatcher answer calls, and shows each. The core must send every call here.
 
     `write` gets one line, with its newline. `with_pid`: begin lines with [pid N].
     """
 
-    __slots__ = ("_calls", "_with_pid", "_write")
+    __slots__ = ("_answer", "_calls", "_with_pid", "_write")
 
     def __init__(
-        self,
-        compiled: Compiled | ModuleType,
-        write: Callable[[str], object],
-        with_pid: bool = False,
+        self, dispatcher: Dispatcher, write: Callable[[str], object], with_pid: bool = False
     ) -> None:
-        super().__init__(compiled)
+        self._answer = dispatcher.call_any
         self._calls = traced_calls()
         self._write = write
         self._with_pid = with_pid
 
     def call(self, task: Task, number: int, arguments: Arguments) -> int | None:
         """Answer a call and show it; one that does not come back, or is made again, ends in ?."""
-        name, words = self._calls.get(number, (f"syscall_{number:#x}", ("hex:out",) * 6))
+        name, words = self._calls.get(number, (f"syscall_{number:#x}", ("hex:in",) * 6))
         view = View(task.memory, arguments)
         shown = [_shown(view, index, word, "in") for index, word in enumerate(words)]
         if name in ("exit", "exit_group"):
             self._line(task, name, shown, "?")
-            return self.call_any(task, number, arguments)
+            return self._answer(task, number, arguments)
         try:
-            result = self.call_any(task, number, arguments)
+            result = self._answer(task, number, arguments)
         except Restart:
             self._fill(view, words, shown, None)
             self._line(task, name, shown, "? ERESTARTSYS (To be restarted)")
@@ -115,8 +109,7 @@ class TracingDispatcher(Dispatcher):
         if result is None:
             return "?"
         if _FIRST_ERROR <= result < 0:
-            code = errorcode.get(-result, "ERRNO")
-            return f"-1 {code} ({posix.strerror(-result)})"
+            return f"-1 {error_name(-result)} ({posix.strerror(-result)})"
         if name in _ADDRESSES:
             return pointer(result)
         if name == "umask":
@@ -156,7 +149,11 @@ def _shown(view: View, index: int, word: str, now: str) -> str | None:
     name, *detail, when = word.split(":")
     if when != now and (when, now) != ("both", "in"):
         return None
-    function = trace_values.WORDS.get(name) or trace_structs.WORDS[name]
+    function = trace_values.WORDS.get(name) or trace_structs.WORDS.get(name)
+    if function is None:
+        from syscalls.trace_operations import WORDS
+
+        function = WORDS[name]
     view.index = index
     try:
         # An argument that is never shown is "" from now on: None would be asked for again.

@@ -7,6 +7,7 @@ with the cross compiler's headers.
 
 from __future__ import annotations
 
+# fmt: off
 FLAGS: dict[str, dict[int, str]] = {
     "AT_FLAGS": {
         0x100: "AT_SYMLINK_NOFOLLOW", 0x200: "AT_REMOVEDIR", 0x400: "AT_SYMLINK_FOLLOW",
@@ -158,10 +159,10 @@ FLAGS: dict[str, dict[int, str]] = {
         0x2: "CLOSE_RANGE_UNSHARE", 0x4: "CLOSE_RANGE_CLOEXEC",
     },
     "STATX_MASK": {
-        0x1: "STATX_TYPE", 0x2: "STATX_MODE", 0x4: "STATX_NLINK", 0x8: "STATX_UID",
-        0x10: "STATX_GID", 0x20: "STATX_ATIME", 0x40: "STATX_MTIME", 0x80: "STATX_CTIME",
-        0x100: "STATX_INO", 0x200: "STATX_SIZE", 0x400: "STATX_BLOCKS", 0x800: "STATX_BTIME",
-        0x1000: "STATX_MNT_ID", 0x2000: "STATX_DIOALIGN",
+        0x7ff: "STATX_BASIC_STATS", 0x1: "STATX_TYPE", 0x2: "STATX_MODE", 0x4: "STATX_NLINK",
+        0x8: "STATX_UID", 0x10: "STATX_GID", 0x20: "STATX_ATIME", 0x40: "STATX_MTIME",
+        0x80: "STATX_CTIME", 0x100: "STATX_INO", 0x200: "STATX_SIZE", 0x400: "STATX_BLOCKS",
+        0x800: "STATX_BTIME", 0x1000: "STATX_MNT_ID", 0x2000: "STATX_DIOALIGN",
     },
     "FUTEX2_FLAGS": {
         0x2: "FUTEX2_SIZE_U32", 0x80: "FUTEX2_PRIVATE",
@@ -352,9 +353,26 @@ CHOICES: dict[str, dict[int, str]] = {
         -6: "SI_TKILL", -5: "SI_SIGIO", -4: "SI_ASYNCIO", -3: "SI_MESGQ", -2: "SI_TIMER",
         -1: "SI_QUEUE", 0: "SI_USER", 128: "SI_KERNEL",
     },
-    "CLD_CODE": {
+    "SIGCHLD_CODE": {
         1: "CLD_EXITED", 2: "CLD_KILLED", 3: "CLD_DUMPED", 4: "CLD_TRAPPED", 5: "CLD_STOPPED",
         6: "CLD_CONTINUED",
+    },
+    "SIGILL_CODE": {
+        1: "ILL_ILLOPC", 2: "ILL_ILLOPN", 3: "ILL_ILLADR", 4: "ILL_ILLTRP", 5: "ILL_PRVOPC",
+        6: "ILL_PRVREG", 7: "ILL_COPROC", 8: "ILL_BADSTK",
+    },
+    "SIGTRAP_CODE": {
+        1: "TRAP_BRKPT", 2: "TRAP_TRACE", 3: "TRAP_BRANCH", 4: "TRAP_HWBKPT",
+    },
+    "SIGBUS_CODE": {
+        1: "BUS_ADRALN", 2: "BUS_ADRERR", 3: "BUS_OBJERR", 4: "BUS_MCEERR_AR", 5: "BUS_MCEERR_AO",
+    },
+    "SIGFPE_CODE": {
+        1: "FPE_INTDIV", 2: "FPE_INTOVF", 3: "FPE_FLTDIV", 4: "FPE_FLTOVF", 5: "FPE_FLTUND",
+        6: "FPE_FLTRES", 7: "FPE_FLTINV", 8: "FPE_FLTSUB",
+    },
+    "SIGSEGV_CODE": {
+        1: "SEGV_MAPERR", 2: "SEGV_ACCERR",
     },
     "FILE_TYPE": {
         0x1000: "S_IFIFO", 0x2000: "S_IFCHR", 0x4000: "S_IFDIR", 0x6000: "S_IFBLK",

@@ -12,6 +12,7 @@ from syscalls.trace_values import (
     ARRAY_LIMIT,
     STRING_LIMIT,
     View,
+    device,
     file_mode,
     named_flags,
     octal,
@@ -24,10 +25,10 @@ from syscalls.trace_values import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-    Value = int | bytes
-    Fields = dict[str, Value]
+    Fields = dict[str, int]
+    Text = dict[str, bytes]
 
 _INFINITY = (1 << 64) - 1
 _KIBIBYTE = 1024
@@ -39,64 +40,72 @@ _SIGCHLD = 17
 _FAULTS = (4, 5, 7, 8, 11)  # SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV
 
 
+def _layout(name: str) -> tuple[int, dict[str, tuple[int, str]]]:
+    return DIFFERENT.get(name) or SAME[name]
+
+
+def has_layout(name: str) -> bool:
+    """Whether there is a layout of that name."""
+    return name in DIFFERENT or name in SAME
+
+
 def fields(name: str, data: bytes) -> Fields:
-    """The fields of a structure, in the guest's layout; `Ns` fields are bytes up to a NUL."""
-    _size, layout = DIFFERENT.get(name) or SAME[name]
-    values: Fields = {}
-    for field, (offset, code) in layout.items():
-        value = unpack_from(f"<{code}", data, offset)[0]
-        values[field] = value.split(b"\0")[0] if isinstance(value, bytes) else value
-    return values
+    """The numeric fields of a structure, in the guest's layout."""
+    layout = _layout(name)[1].items()
+    numbers = ((field, o, code) for field, (o, code) in layout if not code.endswith("s"))
+    return {field: unpack_from(f"<{code}", data, offset)[0] for field, offset, code in numbers}
+
+
+def texts(name: str, data: bytes) -> Text:
+    """The fields of a structure that are byte arrays, each up to a NUL."""
+    layout = _layout(name)[1].items()
+    arrays = ((field, o, code) for field, (o, code) in layout if code.endswith("s"))
+    return {field: unpack_from(code, data, o)[0].split(b"\0")[0] for field, o, code in arrays}
 
 
 def show_struct(view: View, address: int, name: str) -> str:
-    """A structure by name, NULL, or the address when it cannot be read."""
+    """A structure by name, or NULL. Raises OSError when it cannot be read."""
     if not address:
         return "NULL"
-    size = (DIFFERENT.get(name) or SAME[name])[0]
-    values = fields(name, view.memory.read(address, size))
+    data = view.memory.read(address, _layout(name)[0])
+    if name == "utsname":
+        return braces({field: quoted(text) for field, text in texts(name, data).items()})
     special = _SPECIAL.get(name)
+    values = fields(name, data)
     return special(values) if special is not None else braces(values)
 
 
-def braces(values: Fields) -> str:
+def braces(values: Mapping[str, int | str]) -> str:
     """{field=value, …}; a field named a.b is shown as b inside of a."""
     parts: list[str] = []
     outer = ""
     for field, value in values.items():
         group, _, inner = field.rpartition(".")
-        text = quoted(value) if isinstance(value, bytes) else str(value)
         if group and group == outer:
-            parts[-1] = f"{parts[-1][:-1]}, {inner}={text}}}"
+            parts[-1] = f"{parts[-1][:-1]}, {inner}={value}}}"
         else:
-            parts.append(f"{group}={{{inner}={text}}}" if group else f"{inner}={text}")
+            parts.append(f"{group}={{{inner}={value}}}" if group else f"{inner}={value}")
         outer = group
     return f"{{{', '.join(parts)}}}"
 
 
-def _number(value: Value) -> int:
-    return value if isinstance(value, int) else 0
-
-
 def _stat(v: Fields) -> str:
-    mode = _number(v["st_mode"])
+    mode = v["st_mode"]
     if mode & 0o170000 in (0o020000, 0o060000):
-        device = trace_values.WORDS["device"]
-        rdev = device(None, _number(v["st_rdev"]), "")  # type: ignore[arg-type]
-        return f"{{st_mode={file_mode(mode)}, st_rdev={rdev}, ...}}"
+        return f"{{st_mode={file_mode(mode)}, st_rdev={device(v['st_rdev'])}, ...}}"
     return f"{{st_mode={file_mode(mode)}, st_size={v['st_size']}, ...}}"
 
 
 def _statx(v: Fields) -> str:
-    mask = named_flags(_number(v["stx_mask"]), FLAGS["STATX_MASK"])
-    mode = file_mode(_number(v["stx_mode"]))
+    mask = named_flags(v["stx_mask"], FLAGS["STATX_MASK"])
+    mode = file_mode(v["stx_mode"])
     return f"{{stx_mask={mask}, stx_mode={mode}, stx_size={v['stx_size']}, ...}}"
 
 
 def _statfs(v: Fields) -> str:
     shown = ("f_bsize", "f_blocks", "f_bfree", "f_bavail", "f_files", "f_ffree", "f_namelen")
     rest = ", ".join(f"{name}={v[name]}" for name in shown)
-    return f"{{f_type={_number(v['f_type']):#x}, {rest}, ...}}"
+    return f"{{f_type={v['f_type']:#x}, {rest}, ...}}"
 
 
 def _limit(value: int) -> str:
@@ -108,7 +117,7 @@ def _limit(value: int) -> str:
 
 
 def _rlimit(v: Fields) -> str:
-    current, most = _limit(_number(v["rlim_cur"])), _limit(_number(v["rlim_max"]))
+    current, most = _limit(v["rlim_cur"]), _limit(v["rlim_max"])
     return f"{{rlim_cur={current}, rlim_max={most}}}"
 
 
@@ -117,31 +126,26 @@ def _rusage(v: Fields) -> str:
     return f"{braces(times)[:-1]}, ...}}"
 
 
-def _utsname(v: Fields) -> str:
-    shown = ("sysname", "nodename", "release", "version", "machine")
-    return braces({name: v[name] for name in shown})
-
-
 def _sysinfo(v: Fields) -> str:
     shown = ("uptime", "totalram", "freeram", "procs", "mem_unit")
     return braces({name: v[name] for name in shown})
 
 
 def _epoll_event(v: Fields) -> str:
-    events = named_flags(_number(v["events"]), FLAGS["EPOLL_EVENTS"])
-    data = _number(v["data"])
+    events = named_flags(v["events"], FLAGS["EPOLL_EVENTS"])
+    data = v["data"]
     return f"{{events={events}, data={{u32={data & 0xFFFFFFFF}, u64={data}}}}}"
 
 
 def _sigaction(v: Fields) -> str:
-    handler = _number(v["sa_handler"])
+    handler = v["sa_handler"]
     shown = ("SIG_DFL", "SIG_IGN")[handler] if handler < 2 else f"{handler:#x}"
-    flags = _number(v["sa_flags"])
+    flags = v["sa_flags"]
     text = (
-        f"{{sa_handler={shown}, sa_mask={signal_set(_number(v['sa_mask']))}, "
+        f"{{sa_handler={shown}, sa_mask={signal_set(v['sa_mask'])}, "
         f"sa_flags={named_flags(flags, FLAGS['SA_FLAGS'])}"
     )
-    restorer = f", sa_restorer={_number(v['sa_restorer']):#x}" if flags & 0x4000000 else ""
+    restorer = f", sa_restorer={v['sa_restorer']:#x}" if flags & 0x4000000 else ""
     return f"{text}{restorer}}}"
 
 
@@ -151,11 +155,14 @@ def show_siginfo(data: bytes) -> str:
 
 
 def _siginfo(v: Fields) -> str:
-    number, code = _number(v["si_signo"]), _number(v["si_code"])
-    codes = CHOICES["CLD_CODE"] if number == _SIGCHLD and code > 0 else CHOICES["SI_CODE"]
-    text = f"{{si_signo={signal_name(number)}, si_code={codes.get(code, code)}"
+    number, code = v["si_signo"], v["si_code"]
+    name = signal_name(number)
+    # Codes above 0, but for SI_KERNEL, are each signal's own.
+    own = CHOICES.get(f"{name}_CODE", {}) if code > 0 else {}
+    shown = own.get(code) or CHOICES["SI_CODE"].get(code) or str(code)
+    text = f"{{si_signo={name}, si_code={shown}"
     if number in _FAULTS and code > 0:
-        return f"{text}, si_addr={pointer(_number(v['si_addr']))}}}"
+        return f"{text}, si_addr={pointer(v['si_addr'])}}}"
     text = f"{text}, si_pid={v['si_pid']}, si_uid={v['si_uid']}"
     if number == _SIGCHLD and code > 0:
         text = f"{text}, si_status={v['si_status']}"
@@ -163,29 +170,29 @@ def _siginfo(v: Fields) -> str:
 
 
 def _stack(v: Fields) -> str:
-    flags = named_flags(_number(v["ss_flags"]) & 0xFFFFFFFF, FLAGS["SS_FLAGS"])
-    return f"{{ss_sp={pointer(_number(v['ss_sp']))}, ss_flags={flags}, ss_size={v['ss_size']}}}"
+    flags = named_flags(v["ss_flags"] & 0xFFFFFFFF, FLAGS["SS_FLAGS"])
+    return f"{{ss_sp={pointer(v['ss_sp'])}, ss_flags={flags}, ss_size={v['ss_size']}}}"
 
 
 def _sigevent(v: Fields) -> str:
-    notify = CHOICES["SIGEV_NOTIFY"].get(_number(v["sigev_notify"]), v["sigev_notify"])
-    name = signal_name(_number(v["sigev_signo"]))
+    notify = CHOICES["SIGEV_NOTIFY"].get(v["sigev_notify"], str(v["sigev_notify"]))
+    name = signal_name(v["sigev_signo"])
     return f"{{sigev_signo={name}, sigev_notify={notify}, ...}}"
 
 
 def _open_how(v: Fields) -> str:
-    resolve = named_flags(_number(v["resolve"]), FLAGS["RESOLVE_FLAGS"])
-    mode = f", mode={octal(_number(v['mode']))}" if v["mode"] else ""
-    return f"{{flags={open_flags(_number(v['flags']))}{mode}, resolve={resolve}}}"
+    resolve = named_flags(v["resolve"], FLAGS["RESOLVE_FLAGS"])
+    mode = f", mode={octal(v['mode'])}" if v["mode"] else ""
+    return f"{{flags={open_flags(v['flags'])}{mode}, resolve={resolve}}}"
 
 
 def _clone_args(v: Fields) -> str:
-    parts = [f"flags={named_flags(_number(v['flags']), FLAGS['CLONE_FLAGS'])}"]
+    parts = [f"flags={named_flags(v['flags'], FLAGS['CLONE_FLAGS'])}"]
     for name, value in v.items():
         if name == "exit_signal":
-            parts.append(f"exit_signal={signal_name(_number(value)) if value else 0}")
+            parts.append(f"exit_signal={signal_name(value) if value else 0}")
         elif name != "flags" and (value or name in ("stack", "stack_size")):
-            parts.append(f"{name}={pointer(_number(value))}")
+            parts.append(f"{name}={pointer(value)}")
     return f"{{{', '.join(parts)}}}"
 
 
@@ -234,7 +241,7 @@ def _vector(view: View, address: int, count: int, detail: str) -> str:
 def _msghdr(view: View, value: int, detail: str) -> str:
     if not value or (detail == "out" and view.result is None):
         return pointer(value)
-    v = {k: _number(w) for k, w in fields("msghdr", view.memory.read(value, 56)).items()}
+    v = fields("msghdr", view.memory.read(value, 56))
     name = _socket_address(view, v["msg_name"], v["msg_namelen"])
     vector = _vector(view, v["msg_iov"], v["msg_iovlen"], detail)
     control = f"msg_control={pointer(v['msg_control'])}, " if v["msg_controllen"] else ""
@@ -268,13 +275,11 @@ def _socket_address(view: View, address: int, size: int) -> str:
         return f"{{sa_family=AF_UNIX, sun_path={text}}}" if path else "{sa_family=AF_UNIX}"
     if family == _AF_INET and len(data) >= 8:
         port, host = unpack_from(">H", data, 2)[0], ".".join(map(str, data[4:8]))
-        return (
-            f"{{sa_family=AF_INET, sin_port=htons({port}), sin_addr=inet_addr(\"{host}\")}}"
-        )
+        return f'{{sa_family=AF_INET, sin_port=htons({port}), sin_addr=inet_addr("{host}")}}'
     if family == _AF_INET6 and len(data) >= 24:
         port = unpack_from(">H", data, 2)[0]
         groups = ":".join(f"{group:x}" for group in unpack_from(">8H", data, 8))
-        return f"{{sa_family=AF_INET6, sin6_port=htons({port}), sin6_addr=\"{groups}\"}}"
+        return f'{{sa_family=AF_INET6, sin6_port=htons({port}), sin6_addr="{groups}"}}'
     return f"{{sa_family={name}, sa_data={quoted(data[2:])}}}"
 
 
@@ -326,7 +331,6 @@ _SPECIAL: dict[str, Callable[[Fields], str]] = {
     "statfs": _statfs,
     "statx": _statx,
     "sysinfo": _sysinfo,
-    "utsname": _utsname,
 }
 
 WORDS: dict[str, Callable[[View, int, str], str | None]] = {

@@ -24,6 +24,8 @@ ARRAY_LIMIT = 32
 
 _ESCAPES = {9: "\\t", 10: "\\n", 11: "\\v", 12: "\\f", 13: "\\r", 34: '\\"', 92: "\\\\"}
 _STANDARD_SIGNALS = 31
+_O_MAKES = 0o20000100
+"""O_CREAT and O_TMPFILE."""
 
 
 class View:
@@ -120,6 +122,13 @@ def pointer(value: int) -> str:
     return f"{value:#x}" if value else "NULL"
 
 
+def device(value: int) -> str:
+    """A device number as sys/sysmacros.h takes it apart."""
+    major = value >> 8 & 0xFFF | value >> 32 & ~0xFFF
+    minor = value & 0xFF | value >> 12 & ~0xFF
+    return f"makedev({major:#x}, {minor:#x})"
+
+
 # From here on: the words.
 
 
@@ -151,10 +160,13 @@ def _mode(_view: View, value: int, _detail: str) -> str:
     return file_mode(value & 0xFFFFFFFF)
 
 
+def _open_mode(view: View, value: int, _detail: str) -> str | None:
+    flags = view.arguments[view.index - 1]
+    return file_mode(value & 0xFFFFFFFF) if flags & _O_MAKES else None
+
+
 def _device(_view: View, value: int, _detail: str) -> str:
-    major = value >> 8 & 0xFFF | value >> 32 & ~0xFFF
-    minor = value & 0xFF | value >> 12 & ~0xFF
-    return f"makedev({major:#x}, {minor:#x})"
+    return device(value & 0xFFFFFFFF)
 
 
 def _signal(_view: View, value: int, _detail: str) -> str:
@@ -163,7 +175,7 @@ def _signal(_view: View, value: int, _detail: str) -> str:
 
 
 def _key(_view: View, value: int, _detail: str) -> str:
-    return f"{value & 0xFFFFFFFF:#x}"
+    return f"{value & 0xFFFFFFFF:#x}" if value & 0xFFFFFFFF else "IPC_PRIVATE"
 
 
 def _address(_view: View, value: int, _detail: str) -> str:
@@ -209,12 +221,6 @@ def _ipc_flags(_view: View, value: int, _detail: str) -> str:
     return f"{names}|{octal(mode)}" if mode else names
 
 
-def _futex_operation(_view: View, value: int, _detail: str) -> str:
-    private, realtime = value & 0x80, value & 0x100
-    name = CHOICES["FUTEX_OPERATION"].get(value & 0x7F, str(value & 0x7F))
-    return f"{name}{'_PRIVATE' if private else ''}{'|FUTEX_CLOCK_REALTIME' if realtime else ''}"
-
-
 def _string(view: View, value: int, _detail: str) -> str:
     if not value:
         return "NULL"
@@ -252,7 +258,8 @@ def _environment(view: View, value: int, _detail: str) -> str:
     return f"{pointer(value)} /* {count} vars */" if value else "NULL"
 
 
-def _pointed_int(view: View, value: int, _detail: str) -> str:
+def pointed_int(view: View, value: int, _detail: str = "") -> str:
+    """[5], the number at an address, or NULL."""
     return f"[{unpack('<i', view.memory.read(value, 4))[0]}]" if value else "NULL"
 
 
@@ -284,70 +291,6 @@ def _wait_status(view: View, value: int, _detail: str) -> str:
     return f"[{{WIFSIGNALED(s) && WTERMSIG(s) == {signal_name(low)}{core}}}]"
 
 
-def _ioctl(_view: View, value: int, _detail: str) -> str:
-    from syscalls.handlers.ioctl_requests import REQUESTS
-
-    request = value & 0xFFFFFFFF
-    known = REQUESTS.get(request)
-    return known[0] if known is not None else f"{request:#x}"
-
-
-def _ioctl_argument(view: View, value: int, _detail: str) -> str:
-    from syscalls.handlers.ioctl_requests import REQUESTS
-
-    known = REQUESTS.get(view.arguments[1] & 0xFFFFFFFF)
-    if known is not None and known[1] == 4 and value:
-        return _pointed_int(view, value, "")
-    return str(value) if known is not None and not known[1] else pointer(value)
-
-
-_FCNTL_INTEGER = (0, 1030, 8, 10, 1024, 1026, 1031)
-_FCNTL_LOCK = (5, 6, 7, 36, 37, 38)
-
-
-def _fcntl_argument(view: View, value: int, _detail: str) -> str | None:
-    command = view.arguments[1] & 0xFFFFFFFF
-    if command == 2:  # F_SETFD
-        return named_flags(value & 0xFFFFFFFF, FLAGS["FD_FLAGS"])
-    if command == 4:  # F_SETFL
-        return open_flags(value & 0xFFFFFFFF)
-    if command in _FCNTL_INTEGER:
-        return str(signed(value))
-    if command in _FCNTL_LOCK:
-        kind, whence, start, length = unpack_from("<hh4xqq", view.memory.read(value, 32))
-        kind, whence = CHOICES["LOCK_TYPE"].get(kind, kind), CHOICES["WHENCE"].get(whence, whence)
-        return f"{{l_type={kind}, l_whence={whence}, l_start={start}, l_len={length}}}"
-    # F_GETFD, F_GETFL and the like have no argument.
-    return None if command in (1, 3, 9, 11, 1025, 1032, 1034) else pointer(value)
-
-
-_FUTEX_TIMED = (0, 6, 9, 11, 13)
-_FUTEX_COUNTED = (3, 4, 5, 12)
-
-
-def _futex_timeout(view: View, value: int, _detail: str) -> str | None:
-    operation = view.arguments[1] & 0x7F
-    if operation in _FUTEX_TIMED:
-        from syscalls.trace_structs import show_struct
-
-        return show_struct(view, value, "timespec")
-    return str(value & 0xFFFFFFFF) if operation in _FUTEX_COUNTED else None
-
-
-_FUTEX_TWO = (3, 4, 5, 11, 12)
-_FUTEX_THREE = (4, 5, 9, 10, 11, 12)
-
-
-def _futex_second(view: View, value: int, _detail: str) -> str | None:
-    return pointer(value) if view.arguments[1] & 0x7F in _FUTEX_TWO else None
-
-
-def _futex_value(view: View, value: int, _detail: str) -> str | None:
-    if view.arguments[1] & 0x7F not in _FUTEX_THREE:
-        return None
-    return "FUTEX_BITSET_MATCH_ANY" if value & 0xFFFFFFFF == 0xFFFFFFFF else f"{value & 0xFFFFFFFF:#x}"
-
-
 def _hidden(_view: View, _value: int, _detail: str) -> None:
     return None
 
@@ -361,26 +304,20 @@ WORDS: dict[str, Callable[[View, int, str], str | None]] = {
     "device": _device,
     "dirfd": _dirfd,
     "environment": _environment,
-    "fcntl_argument": _fcntl_argument,
     "fd": _int,
     "fd_pair": _fd_pair,
     "flags": _flags,
-    "futex_operation": _futex_operation,
-    "futex_second": _futex_second,
-    "futex_timeout": _futex_timeout,
-    "futex_value": _futex_value,
     "hex": _hex,
     "hidden": _hidden,
     "id": _id,
     "int": _int,
-    "ioctl": _ioctl,
-    "ioctl_argument": _ioctl_argument,
     "ipc_flags": _ipc_flags,
     "key": _key,
     "long": _long,
     "mode": _mode,
     "open_flags": _open_flags,
-    "pointed_int": _pointed_int,
+    "open_mode": _open_mode,
+    "pointed_int": pointed_int,
     "pointed_long": _pointed_long,
     "signal": _signal,
     "sigset": _sigset,
@@ -390,4 +327,7 @@ WORDS: dict[str, Callable[[View, int, str], str | None]] = {
     "uint": _uint,
     "wait_status": _wait_status,
 }
-"""The words that need no structure; `trace_structs.py` has the others. None: the argument is not shown."""
+"""The words that need nothing else; `trace_structs.py` and `trace_operations.py` have the others.
+
+None: the argument is not shown.
+"""

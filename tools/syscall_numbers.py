@@ -59,10 +59,10 @@ def header_numbers(compiler: str) -> dict[str, int]:
     probe = "#include <asm/unistd.h>\n"
     command = [compiler, "-E", "-dM", "-x", "c", "-"]
     macros = subprocess.run(command, input=probe, capture_output=True, text=True, check=True).stdout
-    words = {}
+    words: dict[str, str] = {}
     for line in macros.splitlines():
-        _define, name, *value = line.split(None, 2)
-        words[name] = "".join(value)
+        _define, macro, *text = line.split(None, 2)
+        words[macro] = "".join(text)
     numbers = {}
     for name, value in words.items():
         if name.startswith("__NR_") and name != "__NR_syscalls":
@@ -88,7 +88,7 @@ def source(compiler: str, title: str) -> str:
     rows = "".join(f'    "{name}": {number},\n' for name, number in all_numbers(compiler).items())
     return (
         "# SPDX-License-Identifier: GPL-2.0-or-later\n"
-        f'"""{title}\n\nWritten by tools/syscall_numbers.py."""\n\n'
+        f'"""{title}\n\nWritten by tools/syscall_numbers.py.\n"""\n\n'
         f"NUMBERS = {{\n{rows}}}\n"
     )
 

@@ -86,17 +86,12 @@ def open_program(process: Process, invocation: Invocation) -> int:
         ) from error
 
 
-def environment() -> list[bytes]:
-    """Return the environment as NAME=value strings."""
-    return [name + b"=" + value for name, value in posix.environ.items()]
-
-
 def prepare(process: Process, invocation: Invocation) -> LoadRequest:
     """Open the program and whatever a `#!` line wants. Raises LoadError."""
     fd = open_program(process, invocation)
     find = programs.finder(process.paths)
     secure = bool(core.auxv(AT_SECURE))
-    request = programs.request(fd, invocation.path, invocation.argv, environment(), find, secure)
+    request = programs.request(fd, invocation.path, invocation.argv, core.environment(), find, secure)
     process.executable = posix.readlink(b"/proc/self/fd/%d" % request.fd) if has_proc() else request.path
     process.argv = request.argv
     process.environment = request.envp

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What is done for a system call that the host kernel cannot simply be handed: one function per call, of the call's name."""
+"""What is done for a call that the host kernel cannot simply be handed: a function of its name."""

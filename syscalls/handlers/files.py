@@ -9,6 +9,7 @@ from errno import E2BIG, EACCES, EINVAL, ETXTBSY
 from syscalls.arch.generic64.structs import STAT as GUEST_STAT
 from syscalls.errors import Refused
 from syscalls.handlers import open_flags
+from syscalls.handlers.pointers import checked
 from syscalls.host.x86_64 import NUMBERS as HOST
 from syscalls.host.x86_64_structs import STAT as HOST_STAT
 
@@ -21,6 +22,7 @@ AT_SYMLINK_NOFOLLOW = 0x100
 O_ACCMODE = 0o3
 O_CREAT = 0o100
 O_EXCL = 0o200
+O_TRUNC = 0o1000
 O_NONBLOCK = 0o4000
 O_CLOEXEC = 0o2000000
 O_PATH = 0o10000000
@@ -69,9 +71,10 @@ def openat2(task: Task, dirfd: int, path: bytes, how_at: int, size: int) -> int:
 
 def readlinkat(task: Task, dirfd: int, path: bytes, buffer: int, size: int) -> int:
     """Read a link; /proc/self/exe is the guest's program."""
+    size = (size & 0xFFFFFFFF ^ 1 << 31) - (1 << 31)  # an int in the kernel: fs/stat.c
     if task.paths.special(dirfd, path) != b"exe":
         dirfd, path = task.paths.resolve(dirfd, path, False)
-        return task.host(HOST["readlinkat"], dirfd, path, buffer, size)
+        return task.host(HOST["readlinkat"], dirfd, path, checked(buffer), size)
     # The host's answer about its own link carries the errors: no /proc, no such thread.
     task.host_now(HOST["readlinkat"], dirfd, path, bytearray(1), min(size, 1))
     target = task.paths.executable[:size]
@@ -136,13 +139,14 @@ def _view(task: Task, dirfd: int, path: bytes, flags: int) -> bytes | None:
 def _open_view(task: Task, view: bytes, flags: int, number: int, *call: int | bytes) -> int:
     """Open a file of the /proc view: read only, with what it says at this moment.
 
-    The host's file is opened first, by call `number`, with the guest's flags: it gives the
-    errors and the descriptor's number; only it may be interrupted. Then the guest's executable or a sealed memfd takes its place.
+    The host's file is opened first, by call `number`, with the guest's flags: it gives the errors
+    and the descriptor's number, and only it may be interrupted. Then the guest's executable or a
+    sealed memfd takes its place.
     """
     if view == b"mem":
         # The host's file would show, and change, the emulator's own memory.
         raise Refused(EACCES, "the guest's memory as a file")
-    if flags & O_ACCMODE and not flags & O_PATH:
+    if flags & (O_ACCMODE | O_TRUNC) and not flags & O_PATH:
         raise OSError(ETXTBSY if view == b"exe" else EACCES, "not writable")
     descriptor = task.host(number, *call)
     try:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The ioctl(2) requests that are known, with what their argument is.
 
-Numbers and layouts are one for x86_64 and the CPUs with the kernel's generic headers (both use
-asm-generic/ioctls.h, ioctl.h and sockios.h); a test compiles a probe for either and compares.
+Numbers and layouts are the same for host and guest (both use asm-generic/ioctls.h, ioctl.h and
+sockios.h); a test compiles a probe for either and compares.
 """
 
 VALUE = 0

@@ -46,11 +46,13 @@ def _with_pointers(
     task: Task, fd: int, request: int, argument: int, size: int, offsets: tuple[int, ...]
 ) -> int:
     """Pass a copy: the pointers that were checked are then the ones the kernel sees."""
-    structure = bytearray(task.memory.read(argument, size))
+    before = task.memory.read(argument, size)
+    structure = bytearray(before)
     for offset in offsets:
         checked(unpack_from("<Q", structure, offset)[0])
     result = task.host(HOST["ioctl"], fd, request, structure)
-    task.memory.write(argument, structure)
+    if structure != before:  # a request that only reads may be given read-only memory
+        task.memory.write(argument, structure)
     return result
 
 

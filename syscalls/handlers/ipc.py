@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """semctl(2): the one System V call whose structure differs between the CPUs.
 
-asm-generic/sembuf.h has no padding after the times of struct semid64_ds on 64-bit CPUs, x86_64's
-asm/sembuf.h has 8 bytes after each. struct shmid64_ds and msqid64_ds are the same on both.
+The guest's asm-generic/sembuf.h has no padding after the times of struct semid64_ds on 64-bit CPUs,
+the host's asm/sembuf.h has 8 bytes after each. struct shmid64_ds and msqid64_ds are the same on both.
 """
 
 from __future__ import annotations

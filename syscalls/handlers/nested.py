@@ -31,6 +31,9 @@ _NOTIFY_COOKIE = 32
 _KDF_PARAMS = 56
 """struct keyctl_kdf_params {char *hashname, *otherinfo; u32 otherinfolen, spare[8]}."""
 
+_HASH_NAME = 128
+"""CRYPTO_MAX_ALG_NAME: the longest name that is read."""
+
 _INSTANTIATE_IOV = 20
 _DH_COMPUTE = 23
 
@@ -76,14 +79,18 @@ def process_vm_readv(
     task: Task, pid: int, local: int, local_count: int, remote: int, remote_count: int, flags: int
 ) -> int:
     """Read memory of another process, of which only what is its guest's can be named."""
-    return _process_vm(task, "process_vm_readv", pid, local, local_count, remote, remote_count, flags)
+    return _process_vm(
+        task, "process_vm_readv", pid, local, local_count, remote, remote_count, flags
+    )
 
 
 def process_vm_writev(
     task: Task, pid: int, local: int, local_count: int, remote: int, remote_count: int, flags: int
 ) -> int:
     """Write memory of another process, of which only what is its guest's can be named."""
-    return _process_vm(task, "process_vm_writev", pid, local, local_count, remote, remote_count, flags)
+    return _process_vm(
+        task, "process_vm_writev", pid, local, local_count, remote, remote_count, flags
+    )
 
 
 def futex_waitv(task: Task, waiters: int, count: int, flags: int, timeout: int, clock: int) -> int:
@@ -139,8 +146,9 @@ def keyctl(task: Task, operation: int, *arguments: int) -> int:
         passed[1] = _vector(task, arguments[1], arguments[2])
     elif operation == _DH_COMPUTE and arguments[3]:
         copy = task.memory.read(arguments[3], _KDF_PARAMS)
-        for pointer in unpack_from("<QQ", copy):
-            checked(pointer)
+        hash_name, information, length = unpack_from("<QQI", copy)
+        checked(hash_name, _HASH_NAME)
+        checked(information, length)
         passed[3] = copy
     return task.host(HOST["keyctl"], operation, *passed)
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The host's system call numbers (arch/x86/entry/syscalls/syscall_64.tbl).
 
-Written by tools/syscall_numbers.py."""
+Written by tools/syscall_numbers.py.
+"""
 
 NUMBERS = {
     "read": 0,

@@ -6,7 +6,8 @@ A row's form is explained in `syscalls/call.py`, its words in `syscalls/kinds.py
 
 from __future__ import annotations
 
-from syscalls.call import Call
+from typing import TYPE_CHECKING
+
 from syscalls.table import (
     descriptors,
     events,
@@ -22,6 +23,9 @@ from syscalls.table import (
     system,
     times,
 )
+
+if TYPE_CHECKING:
+    from syscalls.call import Call
 
 
 def _by_number() -> dict[int, Call]:

@@ -44,7 +44,14 @@ CALLS = (
     call("dup", FD, run=HOST),
     call("dup3", FD, FD, DESCRIPTOR_FLAGS, run=HOST),
     call("fcntl", FD, FCNTL_COMMAND, FCNTL_ARGUMENT, run=descriptors.fcntl),
-    call("ioctl", FD, IOCTL_REQUEST, IOCTL_ARGUMENT, run=ioctls.ioctl),
+    call(
+        "ioctl",
+        FD,
+        IOCTL_REQUEST,
+        IOCTL_ARGUMENT,
+        run=ioctls.ioctl,
+        partly="a request that is not in the list of handlers/ioctl_requests.py is ENOTTY",
+    ),
     call("flock", FD, LOCK_OPERATION, run=HOST),
     # Reading and writing
     call("read", FD, OUT_BUFFER, SIZE, run=HOST),

@@ -20,6 +20,7 @@ from syscalls.kinds import (
     MODE,
     OFFSET,
     OPEN_FLAGS,
+    OPEN_MODE,
     OUT_BUFFER,
     OUT_FILLED,
     OUT_INT,
@@ -41,13 +42,32 @@ from syscalls.kinds import (
     XATTR_FLAGS,
 )
 
+_MEMORY_FILE = "the guest's /proc/self/mem is EACCES: it would show the emulator's memory"
+
 CALLS = (
     # Opening and looking
-    call("openat", DIR_FD, PATH_BY_FLAGS, OPEN_FLAGS, MODE, run=HOST, special=files.openat),
-    call("openat2", DIR_FD, STRING, IN_OPEN_HOW, SIZE, run=files.openat2),
+    call(
+        "openat",
+        DIR_FD,
+        PATH_BY_FLAGS,
+        OPEN_FLAGS,
+        OPEN_MODE,
+        run=HOST,
+        special=files.openat,
+        partly=_MEMORY_FILE,
+    ),
+    call("openat2", DIR_FD, STRING, IN_OPEN_HOW, SIZE, run=files.openat2, partly=_MEMORY_FILE),
     call("name_to_handle_at", DIR_FD, PATH_BY_FLAGS, POINTER, OUT_INT, LINK_FLAGS, run=HOST),
     call("open_by_handle_at", FD, POINTER, OPEN_FLAGS, run=HOST),
-    call("newfstatat", DIR_FD, PATH_BY_FLAGS_OR_NULL, OUT_STAT, AT_FLAGS, run=HOST, special=files.newfstatat),
+    call(
+        "newfstatat",
+        DIR_FD,
+        PATH_BY_FLAGS_OR_NULL,
+        OUT_STAT,
+        AT_FLAGS,
+        run=HOST,
+        special=files.newfstatat,
+    ),
     call("fstat", FD, OUT_STAT, run=HOST),
     call("statx", DIR_FD, PATH_BY_FLAGS_OR_NULL, AT_FLAGS, STATX_MASK, OUT_STATX, run=HOST),
     call("statfs", PATH, OUT_STATFS, run=HOST),
@@ -55,7 +75,13 @@ CALLS = (
     call("readlinkat", DIR_FD, ENTRY, OUT_LINK, SIZE, run=HOST, special=files.readlinkat),
     call("faccessat", DIR_FD, PATH, ACCESS_MODE, run=HOST),
     call("faccessat2", DIR_FD, PATH_BY_FLAGS, ACCESS_MODE, AT_FLAGS, run=HOST),
-    call("getcwd", OUT_BUFFER, SIZE, run=HOST),
+    call(
+        "getcwd",
+        OUT_BUFFER,
+        SIZE,
+        run=HOST,
+        partly="with a sysroot the path is the host's, with the sysroot's own before it",
+    ),
     call("chdir", PATH, run=HOST),
     call("fchdir", FD, run=HOST),
     call("chroot", PATH, run=HOST, special=files.chroot),

@@ -48,7 +48,7 @@ CALLS = (
     call("mq_timedreceive", INT, OUT_BUFFER, SIZE, OUT_INT, IN_TIMESPEC, run=HOST),
     call("mq_notify", INT, IN_SIGEVENT, run=nested.mq_notify),
     call("mq_getsetattr", INT, IN_MQ_ATTR, OUT_MQ_ATTR, run=HOST),
-    call("add_key", STRING, STRING, IN_BUFFER, SIZE, KEY, run=HOST),
-    call("request_key", STRING, STRING, STRING_OR_NULL, KEY, run=HOST),
+    call("add_key", STRING, STRING, IN_BUFFER, SIZE, INT, run=HOST),
+    call("request_key", STRING, STRING, STRING_OR_NULL, INT, run=HOST),
     call("keyctl", KEYCTL_OPERATION, HEX, HEX, HEX, HEX, run=nested.keyctl),
 )

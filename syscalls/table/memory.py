@@ -32,11 +32,11 @@ from syscalls.kinds import (
 
 CALLS = (
     call("brk", ADDRESS, run=memory.brk),
-    call("mmap", HEX, SIZE, PROT, MAP_FLAGS, FD, OFFSET, run=memory.mmap),
-    call("munmap", HEX, SIZE, run=memory.munmap),
-    call("mprotect", HEX, SIZE, PROT, run=memory.mprotect),
-    call("mremap", HEX, SIZE, SIZE, MREMAP_FLAGS, HEX, run=memory.mremap),
-    call("madvise", HEX, SIZE, ADVICE, run=memory.madvise),
+    call("mmap", ADDRESS, SIZE, PROT, MAP_FLAGS, FD, OFFSET, run=memory.mmap),
+    call("munmap", ADDRESS, SIZE, run=memory.munmap),
+    call("mprotect", ADDRESS, SIZE, PROT, run=memory.mprotect),
+    call("mremap", ADDRESS, SIZE, SIZE, MREMAP_FLAGS, ADDRESS, run=memory.mremap),
+    call("madvise", ADDRESS, SIZE, ADVICE, run=memory.madvise),
     call("process_madvise", FD, POINTER, COUNT, ADVICE, FLAGS, run=memory.process_madvise),
     call("msync", ADDRESS, SIZE, MSYNC_FLAGS, run=HOST),
     call("mincore", ADDRESS, SIZE, OUT_POINTER, run=HOST),
@@ -50,7 +50,7 @@ CALLS = (
     ),
     call(
         "remap_file_pages",
-        HEX,
+        ADDRESS,
         SIZE,
         PROT,
         SIZE,
@@ -59,9 +59,9 @@ CALLS = (
     ),
     call("pkey_alloc", FLAGS, HEX, run=memory.pkey_alloc),
     call("pkey_free", INT, run=memory.pkey_free),
-    call("pkey_mprotect", HEX, SIZE, PROT, INT, run=memory.pkey_mprotect),
-    call("shmat", INT, HEX, IPC_FLAGS, run=memory.shmat),
-    call("shmdt", HEX, run=memory.shmdt),
+    call("pkey_mprotect", ADDRESS, SIZE, PROT, INT, run=memory.pkey_mprotect),
+    call("shmat", INT, ADDRESS, IPC_FLAGS, run=memory.shmat),
+    call("shmdt", ADDRESS, run=memory.shmdt),
     # Locking
     call("mlock", ADDRESS, SIZE, run=HOST),
     call("mlock2", ADDRESS, SIZE, MLOCK_FLAGS, run=HOST),
@@ -90,6 +90,7 @@ CALLS = (
         COUNT,
         FLAGS,
         run=nested.process_vm_readv,
+        partly="code that is read into the caller's own executable memory is not noticed as changed",
     ),
     call(
         "process_vm_writev",

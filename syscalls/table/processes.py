@@ -51,8 +51,14 @@ from syscalls.kinds import (
 )
 
 CALLS = (
-    call("clone", CLONE_FLAGS, HEX, HEX, HEX, HEX, run=processes.clone),
-    call("clone3", IN_CLONE_ARGS, SIZE, run=processes.clone3),
+    call("clone", CLONE_FLAGS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, run=processes.clone),
+    call(
+        "clone3",
+        IN_CLONE_ARGS,
+        SIZE,
+        run=processes.clone3,
+        partly="choosing the new process's id (set_tid) is EINVAL",
+    ),
     call("execve", STRING, STRING_ARRAY, ENVIRONMENT, run=processes.execve),
     call(
         "execveat",
@@ -67,10 +73,19 @@ CALLS = (
     call("exit_group", STATUS, run=processes.exit_group),
     call("wait4", PID, OUT_STATUS, WAIT_FLAGS, OUT_RUSAGE, run=HOST),
     call("waitid", WAIT_ID, PID, OUT_SIGINFO, WAIT_FLAGS, OUT_RUSAGE, run=HOST),
-    call("set_tid_address", HEX, run=processes.set_tid_address),
+    call("set_tid_address", ADDRESS, run=processes.set_tid_address),
     call("unshare", UNSHARE_FLAGS, run=HOST),
     call("setns", FD, UNSHARE_FLAGS, run=HOST),
-    call("prctl", PRCTL_OPTION, HEX, HEX, HEX, HEX, run=processes.prctl),
+    call(
+        "prctl",
+        PRCTL_OPTION,
+        HEX,
+        HEX,
+        HEX,
+        HEX,
+        run=processes.prctl,
+        partly="options about the CPU, the memory map and seccomp are EINVAL",
+    ),
     call("personality", HEX, run=processes.personality),
     call("kcmp", PID, PID, INT, ULONG, POINTER_IF_USED, run=HOST),
     # Futexes

@@ -26,7 +26,9 @@ from syscalls.kinds import (
     UINT,
 )
 
-_OTHER_KERNEL = "the running kernel is of another CPU: its modules and successors are not the guest's"
+_OTHER_KERNEL = (
+    "the running kernel is of another CPU: its modules and successors are not the guest's"
+)
 _RING = "the entries of the shared rings hold addresses that the kernel reads unchecked"
 _AIO = "the kernel puts its ring where the guest cannot see it; the C library's own AIO needs none"
 

@@ -10,7 +10,11 @@ import pytest
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add --acceptance-all (known when pytest is given this folder; USERMODE_ACCEPTANCE=all works everywhere)."""
-    parser.addoption("--acceptance-all", action="store_true", help="run every acceptance case, not only the quick ones")
+    parser.addoption(
+        "--acceptance-all",
+        action="store_true",
+        help="run every acceptance case, not only the quick ones",
+    )
 
 
 @pytest.fixture(scope="session")

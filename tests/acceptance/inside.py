@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Run one case inside namespaces of its own and print what it did as JSON.
 
-Started by :mod:`world` under ``unshare --user --map-root-user --mount --pid --fork --mount-proc``; the job is read as
-JSON from standard input.  The namespaces give every run the same surroundings, whatever the machine:
+Started by :mod:`world` under unshare(1); the job is read as JSON from standard input.  The
+namespaces give every run the same surroundings, whatever the machine:
 
-* a tmpfs on ``/run``, limited in size, with the case's folder at :data:`FOLDER` and the guest's files at :data:`SYSROOT`, so paths that a
-  program prints, sizes of folders and the order of directory entries do not depend on the checkout;
+* a tmpfs on ``/run``, limited in size, with the case's folder at :data:`FOLDER` and the guest's
+  files at :data:`SYSROOT`, so paths that a program prints, sizes of folders and the order of
+  directory entries do not depend on the checkout;
 * everything else read-only, so a broken emulator cannot harm the machine;
-* a binfmt_misc instance of its own (user_namespaces since Linux 6.7): empty, or with one reference emulator registered.
+* a binfmt_misc instance of its own (for user namespaces since Linux 6.7): empty, or with the
+  reference emulator registered.
 
 Uses the standard library alone and imports nothing of the test-suite.
 """
@@ -38,10 +40,10 @@ BINFMT_MISC = Path("/proc/sys/fs/binfmt_misc")
 MAGIC = r"\x7fELF\x02\x01\x01\x00" + r"\x00" * 8 + r"\x02\x00\xb7\x00"
 MASK = r"\xff" * 7 + r"\x00" + r"\xff" * 8 + r"\xfe\xff\xff\xff"
 
-WORDS = (
-    "anchor basin copper delta ember falcon garnet harbour island juniper kernel lantern meadow nectar orchid pebble "
-    "quartz river saddle timber umber velvet willow xenon yonder zephyr register memory signal thread process table"
-).split()
+WORDS = """
+anchor basin copper delta ember falcon garnet harbour island juniper kernel lantern meadow nectar orchid pebble
+quartz river saddle timber umber velvet willow xenon yonder zephyr register memory signal thread process table
+""".split()  # noqa: SIM905 - a list would be thirty lines
 
 
 def mount(*arguments: str) -> None:
@@ -171,10 +173,11 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Read the job, run it, write the result."""
+    """Read the job, run it, write the result; a probe ends once the surroundings stand."""
     job = json.load(sys.stdin)
     prepare(job)
-    json.dump(run(job), sys.stdout)
+    if not job["probe"]:
+        json.dump(run(job), sys.stdout)
 
 
 if __name__ == "__main__":

@@ -59,13 +59,22 @@ def sysroot() -> Path:
         if stamp.is_file() and stamp.read_text(encoding="utf-8") == wanted:
             return SYSROOT
         done = subprocess.run(
-            [sys.executable, str(FETCH), "--into", str(SYSROOT), "--with-dependencies", *packages()],
+            [
+                sys.executable,
+                str(FETCH),
+                "--into",
+                str(SYSROOT),
+                "--with-dependencies",
+                *packages(),
+            ],
             capture_output=True,
             text=True,
             check=False,
         )
         if done.returncode:
-            raise Unavailable(f"no arm64 packages here and none to be had: {done.stderr.strip()[-400:]}")
+            raise Unavailable(
+                f"no arm64 packages here and none to be had: {done.stderr.strip()[-400:]}"
+            )
         stamp.write_text(wanted, encoding="utf-8")
     return SYSROOT
 
@@ -97,7 +106,9 @@ def surroundings() -> str:
         folders.sort()
         for name in sorted(files):
             facts = os.lstat(os.path.join(top, name))
-            digest.update(f"{os.path.relpath(top, root)}/{name} {facts.st_mode} {facts.st_size}\n".encode())
+            digest.update(
+                f"{os.path.relpath(top, root)}/{name} {facts.st_mode} {facts.st_size}\n".encode()
+            )
             digest.update(f"{int(facts.st_mtime)}\n".encode())
     version = subprocess.run([qemu().command[0], "--version"], capture_output=True, check=True)
     digest.update(version.stdout)
@@ -120,7 +131,9 @@ def checked(case: Case, result: Result) -> Result:
 def reference(case: Case) -> Result:
     """The reference's result of `case`: stored, or made now and stored; raises Unavailable and WorldError."""
     recipe = json.dumps([case.recipe, surroundings()], sort_keys=True)
-    path = STORE / f"{case.family}-{case.name}-{hashlib.sha256(recipe.encode()).hexdigest()[:24]}.json"
+    path = (
+        STORE / f"{case.family}-{case.name}-{hashlib.sha256(recipe.encode()).hexdigest()[:24]}.json"
+    )
     if path.is_file():
         return checked(case, Result.from_json(path.read_text(encoding="utf-8")))
     result = checked(case, world.run(case, qemu(), sysroot()))
@@ -133,15 +146,19 @@ def reference(case: Case) -> Result:
 
 def difference(case: Case, left: Result, right: Result, names: tuple[str, str]) -> str:
     """A unified diff of two results; empty when they agree in everything that the case compares."""
-    texts = [world.comparable(case, result).splitlines(keepends=True) for result in (left, right)]
-    return "".join(difflib.unified_diff(*texts, *names, n=2))
+    before, after = (
+        world.comparable(case, result).splitlines(keepends=True) for result in (left, right)
+    )
+    return "".join(difflib.unified_diff(before, after, *names, n=2))
 
 
 def main() -> int:
     """Check the cases against the reference, and with --ours the interpreter against them."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("patterns", nargs="*", default=["*"], help="family/case, with * and ?")
-    parser.add_argument("--ours", action="store_true", help="compare the interpreter with the reference")
+    parser.add_argument(
+        "--ours", action="store_true", help="compare the interpreter with the reference"
+    )
     parser.add_argument("--show", action="store_true", help="print the reference's result")
     parser.add_argument("--quick", action="store_true", help="only the default subset")
     options = parser.parse_args()
@@ -159,7 +176,10 @@ def main() -> int:
         except AssertionError as error:
             problem, first, second = str(error), None, None
         if first and second:
-            print(f"{'FAIL' if problem else 'ok  '} {case.id:40} {first.cpu:7.2f} s {second.cpu:7.2f} s", flush=True)
+            print(
+                f"{'FAIL' if problem else 'ok  '} {case.id:40} {first.cpu:7.2f} s {second.cpu:7.2f} s",
+                flush=True,
+            )
         if options.show and first:
             print(world.comparable(case, first))
         if problem:

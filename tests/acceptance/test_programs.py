@@ -12,7 +12,18 @@ from tests.acceptance import reference, world
 from tests.acceptance.cases import Case, all_cases
 
 
-@pytest.mark.parametrize("case", [pytest.param(case, id=case.id) for case in all_cases()])
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(
+            case,
+            id=case.id,
+            # The reference may have to run first; the case's own limit ends each run.
+            marks=pytest.mark.timeout(2 * case.timeout + 120),
+        )
+        for case in all_cases()
+    ],
+)
 def test_same_as_reference(case: Case, every_case: bool) -> None:
     """The case's result under the interpreter equals the reference's."""
     if not case.quick and not every_case:

@@ -6,9 +6,11 @@ from __future__ import annotations
 import base64
 import fnmatch
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +18,20 @@ if TYPE_CHECKING:
     from tests.acceptance.cases import Case
 
 INSIDE = Path(__file__).with_name("inside.py")
-UNSHARE = ["unshare", "--user", "--map-root-user", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+UNSHARE = [
+    "unshare",
+    "--user",
+    "--map-root-user",
+    "--mount",
+    "--pid",
+    "--fork",
+    "--kill-child",
+    "--mount-proc",
+]
 SYSROOT = "/run/sysroot"
+
+# qemu-user announces a fatal signal itself; Linux leaves that to the parent.
+QEMU_REMARK = "qemu: uncaught target signal"
 
 # LD_PREFIX is qemu's name for the sysroot, set for both; ours is told with --sysroot and has to hand it on by itself.
 # Bytecode must not be written beside the modules: the sysroot is read-only and shared.
@@ -34,7 +48,7 @@ ENVIRONMENT = {
 
 
 class WorldError(Exception):
-    """The namespaces or mounts cannot be made here: too old a kernel, or a container that refuses them."""
+    """The namespaces or mounts cannot be made here: too old a kernel, or a container's refusal."""
 
 
 @dataclass(frozen=True)
@@ -74,30 +88,49 @@ class Result:
         return cls(**row)
 
 
-def run(case: Case, emulator: Emulator, sysroot: Path) -> Result:
-    """Run `case` once under `emulator` with the files of `sysroot`; raises WorldError."""
-    job = {
-        "sysroot": str(sysroot.resolve()),
-        "emulator": emulator.command,
-        "register": emulator.register,
-        "command": [SYSROOT + case.program, *case.arguments],
-        "files": case.files,
-        "environment": {**ENVIRONMENT, **case.environment},
-        "input": case.input,
-        "timeout": case.timeout,
-    }
-    try:
-        done = subprocess.run(
-            [*UNSHARE, sys.executable, "-I", str(INSIDE)],
-            input=json.dumps(job),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    except FileNotFoundError as error:
-        raise WorldError(f"no unshare(1) here: {error}") from error
+def inside(job: dict[str, Any]) -> subprocess.CompletedProcess[str]:
+    """Run inside.py with `job` in fresh namespaces."""
+    return subprocess.run(
+        [*UNSHARE, sys.executable, "-I", str(INSIDE)],
+        input=json.dumps(job),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@cache
+def probe(sysroot: Path, register: str | None) -> None:
+    """Make the surroundings once with nothing run in them; raises WorldError if they cannot be."""
+    if shutil.which(UNSHARE[0]) is None:
+        raise WorldError("no unshare(1) here (package util-linux)")
+    done = inside({"sysroot": str(sysroot.resolve()), "register": register, "probe": True})
     if done.returncode:
-        raise WorldError(f"cannot run cases here: {done.stderr.strip()}")
+        raise WorldError(f"no namespaces of one's own here: {done.stderr.strip()}")
+
+
+def run(case: Case, emulator: Emulator, sysroot: Path) -> Result:
+    """Run `case` once under `emulator` with the files of `sysroot`.
+
+    Raises WorldError if no case can be run here, and RuntimeError if this run was broken off, by too
+    much output or by the kernel for lack of memory.
+    """
+    probe(sysroot, emulator.register)
+    done = inside(
+        {
+            "probe": False,
+            "sysroot": str(sysroot.resolve()),
+            "emulator": emulator.command,
+            "register": emulator.register,
+            "command": [SYSROOT + case.program, *case.arguments],
+            "files": case.files,
+            "environment": {**ENVIRONMENT, **case.environment},
+            "input": case.input,
+            "timeout": case.timeout,
+        }
+    )
+    if done.returncode:
+        raise RuntimeError(f"{case.id} under {emulator.name} was broken off: {done.stderr.strip()}")
     return Result.from_json(done.stdout)
 
 
@@ -115,12 +148,15 @@ def comparable(case: Case, result: Result) -> str:
     stdout = result.stdout
     if case.stdout == "lines":
         stdout = b"%d lines\n" % stdout.count(b"\n")
-    parts = [f"exit status {result.status}" + (" (stopped: time limit)" if result.timed_out else "")]
+    parts = [
+        f"exit status {result.status}" + (" (stopped: time limit)" if result.timed_out else "")
+    ]
     parts.append("--- standard output")
     parts += stdout.decode("utf-8", "backslashreplace").splitlines()
     if case.stderr:
         parts.append("--- standard error")
-        parts += result.stderr.decode("utf-8", "backslashreplace").splitlines()
+        lines = result.stderr.decode("utf-8", "backslashreplace").splitlines()
+        parts += [line for line in lines if not line.startswith(QEMU_REMARK)]
     parts.append("--- files")
     for path, row in sorted(kept(result.tree, case.ignore).items()):
         parts.append(f"{path}: {' '.join(map(str, row))}")

@@ -25,7 +25,7 @@
         errno = 0;                                                                                 \
         if (!(condition)) {                                                                        \
             int error_ = errno;                                                                    \
-            printf("%s:%d: not true: %s (errno %d, %s)\n", __FILE_NAME__, __LINE__, #condition,     \
+            printf("%s:%d: not true: %s (errno %d, %s)\n", __FILE_NAME__, __LINE__, #condition,    \
                    error_, strerror(error_));                                                      \
             exit(1);                                                                               \
         }                                                                                          \
@@ -38,7 +38,7 @@
         long value_ = (long)(call);                                                                \
         int error_ = errno;                                                                        \
         if (value_ != -1 || error_ != (expected)) {                                                \
-            printf("%s:%d: %s gave %ld, errno %d (%s), not %s\n", __FILE_NAME__, __LINE__, #call,   \
+            printf("%s:%d: %s gave %ld, errno %d (%s), not %s\n", __FILE_NAME__, __LINE__, #call,  \
                    value_, error_, strerror(error_), #expected);                                   \
             exit(1);                                                                               \
         }                                                                                          \

@@ -202,7 +202,7 @@ class TestRun:
         [
             (
                 ["--cpu", "cortex-a53", "/bin/sh"],
-                "there is no model 'cortex-a53'; the only one is 'max'",
+                "there is no model 'cortex-a53', only 'max'",
             ),
             (["--env", "=x", "/bin/sh"], "'=x' is not NAME=VALUE"),
             (["--env", "x", "/bin/sh"], "'x' is not NAME=VALUE"),

@@ -14,11 +14,10 @@ import click
 from usermode.cli.interpreter import CANNOT_START, find_interpreter
 from usermode.errors import CANNOT_EXECUTE, NOT_FOUND, UsermodeError
 from usermode.inspect.sysroot import find_file, resolve_in_root, roots
+from usermode.settings import CPU_MODELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-CPU_MODELS = ("max",)
 
 
 class RunCommand(click.Command):
@@ -59,10 +58,10 @@ class TraceOption(click.Option):
 
 def check_cpu(ctx: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
     """Accept the CPU models that exist."""
-    if value is not None and value not in CPU_MODELS:
-        raise click.BadParameter(
-            f"there is no model {value!r}; the only one is 'max'", ctx, parameter
-        )
+    models = [os.fsdecode(model) for model in CPU_MODELS]
+    if value is not None and value not in models:
+        offered = " and ".join(map(repr, models))
+        raise click.BadParameter(f"there is no model {value!r}, only {offered}", ctx, parameter)
     return value
 
 

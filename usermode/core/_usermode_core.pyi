@@ -69,6 +69,9 @@ def signal_catch(number: int, flags: int, /) -> None:
 def signal_set(number: int, handler: int, flags: int, /) -> int:
     """Set SIG_DFL (0) or SIG_IGN (1), or only ask (2**64-1). Returns the handler before."""
 
+def environment() -> list[bytes]:
+    """Return the environment of this process as it is, NAME=value or not."""
+
 def catch_faults() -> None:
     """Catch SIGSEGV and SIGBUS, as at start."""
 

@@ -94,6 +94,7 @@ struct engine {
     uc_err error;
     uint64_t fault_address;
     enum access fault_access;
+    volatile bool translating; /* guest code is being read, PC is that of the block */
     bool tracing; /* every call goes to Python */
     struct engine *next; /* list of all engines, under engines_lock */
     _Atomic uint32_t flush_lock;

@@ -280,6 +280,7 @@ void engine_run(struct engine *e) {
             e->stop = STOP_SIGNAL;
             break;
         }
+        e->translating = false; /* a fetch fault leaves translation by longjmp */
         uc_err err = uc_emu_start(e->uc, e->registers[REGISTER_PC], 0, 0, 0);
         if (err && e->stop == STOP_NONE) {
             e->stop = STOP_ENGINE;

@@ -178,9 +178,14 @@ static int copy_message(struct msghdr *message, uint64_t address, struct iovec *
     if (!guest_read(message, address, sizeof *message)) {
         return -EFAULT;
     }
-    if ((uint64_t)(uintptr_t)message->msg_name >= GUEST_LIMIT ||
-        (uint64_t)(uintptr_t)message->msg_control >= GUEST_LIMIT) {
+    if (!message->msg_controllen) {
+        message->msg_control = NULL; /* the kernel does not look at it either */
+    }
+    if ((uint64_t)(uintptr_t)message->msg_control >= GUEST_LIMIT) {
         return -EFAULT;
+    }
+    if ((uint64_t)(uintptr_t)message->msg_name >= GUEST_LIMIT) {
+        message->msg_name = message->msg_namelen ? (void *)NEVER_MAPPED : NULL;
     }
     if (message->msg_iovlen > UIO_MAXIOV) {
         return -EMSGSIZE;

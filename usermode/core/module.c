@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The Python module _usermode_core. What each function means is said in _usermode_core.pyi. */
+#define _GNU_SOURCE
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <errno.h>
@@ -384,6 +385,19 @@ static PyObject *module_signal_set(PyObject *module, PyObject *args) {
     return err ? os_error(-err) : PyLong_FromUnsignedLongLong(old);
 }
 
+static PyObject *module_environment(PyObject *module, PyObject *unused) {
+    (void)module, (void)unused;
+    PyObject *list = PyList_New(0);
+    for (char **entry = environ; list && *entry; entry++) {
+        PyObject *text = PyBytes_FromString(*entry);
+        if (!text || PyList_Append(list, text)) {
+            Py_CLEAR(list);
+        }
+        Py_XDECREF(text);
+    }
+    return list;
+}
+
 static PyObject *module_catch_faults(PyObject *module, PyObject *unused) {
     (void)module, (void)unused;
     int err = signal_faults_catch();
@@ -474,6 +488,7 @@ static PyMethodDef module_methods[] = {
     {"configure", module_configure, METH_VARARGS, NULL},
     {"signal_catch", module_signal_catch, METH_VARARGS, NULL},
     {"signal_set", module_signal_set, METH_VARARGS, NULL},
+    {"environment", module_environment, METH_NOARGS, NULL},
     {"catch_faults", module_catch_faults, METH_NOARGS, NULL},
     {"auxv", module_auxv, METH_O, NULL},
     {"fork", module_fork, METH_NOARGS, NULL},

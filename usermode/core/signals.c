@@ -99,8 +99,13 @@ int signal_set(int number, uint64_t handler, uint64_t flags, uint64_t *old_handl
 
 /* ---- host faults ---- */
 
-/* Where translated code was: at the fault itself, or at the return address of the helper that faulted. */
+/* Where translated code was: at the fault itself, or at the return address of the helper that faulted. While a block is
+ * translated the state is already that of its beginning, which lies in the page that could not be read. */
 static void restore_guest_state(struct engine *e, const ucontext_t *context) {
+    if (e->translating) {
+        e->fault_access = ACCESS_EXECUTE;
+        return;
+    }
     const greg_t *registers = context->uc_mcontext.gregs;
     const uintptr_t *stack = (const uintptr_t *)(uintptr_t)registers[REG_RSP];
     if (cpu_restore_state_aarch64(e->cpu, (uintptr_t)registers[REG_RIP] + 1, true)) {

@@ -57,7 +57,9 @@ void __wrap_tcg_func_start_aarch64(void *context) {
 
 void __wrap_gen_intermediate_code_aarch64(void *cpu, void *block, int limit) {
     *word_at(block, TRANSLATION_BLOCK_CFLAGS) |= CF_PARALLEL;
+    current_engine->translating = true;
     __real_gen_intermediate_code_aarch64(cpu, block, limit);
+    current_engine->translating = false;
     *word_at(block, TRANSLATION_BLOCK_CFLAGS) &= ~CF_PARALLEL;
 }
 

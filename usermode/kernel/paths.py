@@ -120,7 +120,7 @@ class Paths:
         finally:
             posix.close(descriptor)
         # A trailing slash asks for a directory; the link's text has lost it.
-        return found + b"/" if path.endswith(b"/") and found != b"/" else found
+        return found + b"/" if path.endswith(b"/") and path.strip(b"/") else found
 
     def _open_in_sysroot(self, sysroot: bytes, path: bytes, flags: int) -> int:
         how = pack("<QQQ", O_PATH_CLOEXEC | flags, 0, _RESOLVE_IN_ROOT)

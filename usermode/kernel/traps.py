@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import _usermode_core as core
 from usermode.kernel import signals
+from usermode.kernel.programs import stack_limit
 from usermode.machine import stops
 
 TYPE_CHECKING = False
@@ -28,7 +29,6 @@ ESR_WRITE = 1 << 6
 TRANSLATION_FAULT, PERMISSION_FAULT, ALIGNMENT_FAULT, EXTERNAL_ABORT = 0x07, 0x0F, 0x21, 0x10
 
 PERMISSION_NEEDED = (1, 2, 4)  # by stops.READ, WRITE, EXECUTE
-STACK_LIMIT = 1 << 30
 
 
 def handle(task: Task, stop: int) -> None:
@@ -67,7 +67,7 @@ def _fault(task: Task) -> None:
         task.last_fault = (address, access)
         return
     task.last_fault = None
-    if region is None and space.grow_down(address, STACK_LIMIT):
+    if region is None and space.grow_down(address, stack_limit()):
         return
     kind = PERMISSION_FAULT if region else TRANSLATION_FAULT
     code = SEGV_ACCERR if region else SEGV_MAPERR

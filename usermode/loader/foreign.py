@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a file is that is no program for this guest; imported only to word an error."""
+"""Words for programs that cannot be loaded; imported only when there is an error to word."""
 
 from __future__ import annotations
 
@@ -23,6 +23,9 @@ MACHINES = {
     258: "LoongArch",
 }
 """Names of the e_machine values of <elf.h> that Linux runs on or has run on."""
+
+NO_LIBRARIES = "give --sysroot DIR, or install libc6:arm64"
+"""What to do when a program's ELF interpreter is missing."""
 
 TYPES = {0: "ET_NONE", 1: "ET_REL, an object file", 4: "ET_CORE, a core dump"}
 """The e_type values that are no programs."""

@@ -31,10 +31,10 @@ CLOCKS_PER_SECOND = 100
 """USER_HZ of the guest's kernel, <asm-generic/param.h>."""
 
 RANDOM_IMAGE_PAGES = 1 << 28
-"""Chance in the place of a position-independent program, in pages: as much as x86_64 has."""
+"""Chance in the place of a position-independent program, in pages: as much as the host's kernel has."""
 
 RANDOM_BREAK_PAGES = 1 << 18
-"""Chance in the place of the heap, 1 GiB: arch_randomize_brk() of arch/arm64."""
+"""Chance in the place of the heap, 1 GiB: arch_randomize_brk() of the guest's kernel."""
 
 
 class Cpu:
@@ -197,8 +197,9 @@ def interpreter_missing(path: bytes, name: bytes, error: OSError) -> LoadError:
     number = error.errno or ENOENT
     text = f"{printable(path)}: its ELF interpreter {printable(name)}"
     if number == ENOENT:
-        hint = "give --sysroot DIR, or install libc6:arm64"
-        return LoadError(f"{text} is not here", number, status=NOT_FOUND, hint=hint)
+        from usermode.loader.foreign import NO_LIBRARIES
+
+        return LoadError(f"{text} is not here", number, status=NOT_FOUND, hint=NO_LIBRARIES)
     return LoadError(f"{text}: {posix.strerror(number)}", number, status=CANNOT_EXECUTE)
 
 
@@ -249,7 +250,7 @@ def commit(space: Space, memory: Memory, prepared: Prepared) -> Loaded:
 
 
 def program_base(space: Space) -> int:
-    """Return where position-independent programs begin: ELF_ET_DYN_BASE of arch/arm64."""
+    """Return where position-independent programs begin, two thirds up: ELF_ET_DYN_BASE."""
     return 2 * space.limit // 3 & -PAGE
 
 

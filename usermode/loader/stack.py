@@ -54,7 +54,7 @@ LEAST_GAP = 128 << 20
 """Room for the stack to grow when a program raises its RLIMIT_STACK: MIN_GAP of mm/util.c."""
 
 RANDOM_TOP_PAGES, RANDOM_MAP_PAGES = 1 << 22, 1 << 28
-"""Chance in the place of the stack and of mappings, in pages: as much as x86_64 has."""
+"""Chance in the place of the stack and of mappings, in pages: as much as the host's kernel has."""
 
 
 class Strings:

@@ -8,7 +8,7 @@ mappings lie (placement, `[heap]`, `[stack]`), and the core's table what each pa
 from __future__ import annotations
 
 from _thread import allocate_lock
-from bisect import bisect_right
+from _bisect import bisect_right
 from errno import EEXIST, EFAULT, EINVAL, ENOMEM, EPERM
 
 import _usermode_core as core
@@ -17,6 +17,7 @@ from syscalls.host.x86_64 import NUMBERS
 from usermode.machine.regions import FLOOR, LIMIT, MAP_GROWSDOWN, PAGE, STACK_GUARD_GAP, Regions
 
 PROT_READ, PROT_WRITE, PROT_EXEC = 1, 2, 4
+PROT_GROWSDOWN = 0x01000000
 MAP_SHARED, MAP_PRIVATE, MAP_TYPE = 1, 2, 0xF
 MAP_FIXED, MAP_ANONYMOUS = 0x10, 0x20
 MAP_NORESERVE, MAP_FIXED_NOREPLACE = 0x4000, 0x100000
@@ -139,6 +140,11 @@ class AddressSpace(Regions):
         if page_up(size) > self.limit or end > self.limit:
             raise OSError(ENOMEM, "")
         with self.lock:
+            if prot & PROT_GROWSDOWN:
+                region = self.region_at(address)
+                if not region or not region[3] & MAP_GROWSDOWN:
+                    raise OSError(EINVAL, "")
+                address = region[0]
             at = address
             for low, high, old, flags in self.overlaps(address, end):
                 if low != at:

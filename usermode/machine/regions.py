@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from _bisect import bisect_right
 from errno import ENOMEM
 
 TYPE_CHECKING = False

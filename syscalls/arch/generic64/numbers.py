@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The guest's system call numbers (include/uapi/asm-generic/unistd.h, 64-bit form).
 
-Written by tools/syscall_numbers.py."""
+Written by tools/syscall_numbers.py.
+"""
 
 NUMBERS = {
     "io_setup": 0,

@@ -110,7 +110,8 @@ static void process_descriptors(void) {
     CHECK(poll(&wait, 1, 0) == 0);
     CHECK(syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0) == 0);
     CHECK(poll(&wait, 1, 10000) == 1 && wait.revents == POLLIN);
-    CHECK(waitpid(child, &status, 0) == child && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    CHECK(waitpid(child, &status, 0) == child && WIFSIGNALED(status) &&
+          WTERMSIG(status) == SIGKILL);
     FAILS(ESRCH, syscall(SYS_pidfd_send_signal, fd, 0, NULL, 0));
     CHECK(close(fd) == 0);
     FAILS(EINVAL, syscall(SYS_pidfd_open, -1, 0));

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <net/if.h>
 #include <linux/fs.h>
+#include <poll.h>
 #include <pty.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -35,6 +36,8 @@ static void terminal(void) {
     CHECK(cfgetispeed(&now) == B9600);
     CHECK(write(master, "hello", 5) == 5 && read(slave, text, sizeof text) == 5);
     CHECK(!strcmp(text, "hello") && write(slave, "x\n", 2) == 2);
+    struct pollfd ready = {master, POLLIN, 0}; /* the kernel passes output on from a worker */
+    CHECK(poll(&ready, 1, 10000) == 1);
     CHECK(ioctl(master, FIONREAD, &waiting) == 0 && waiting == 2);
     CHECK(tcflush(slave, TCIOFLUSH) == 0 && tcdrain(slave) == 0);
     FAILS(EFAULT, ioctl(slave, TIOCGWINSZ, WILD));

@@ -34,7 +34,8 @@ static void polling(void) {
     struct pollfd fds[3] = {{ends[0], POLLIN, -1}, {ends[1], POLLOUT, -1}, {-1, POLLIN, -1}};
     CHECK(poll(fds, 3, 0) == 1);
     CHECK(fds[0].revents == 0 && fds[1].revents == POLLOUT && fds[2].revents == 0);
-    CHECK(write(ends[1], "x", 1) == 1 && ppoll(fds, 2, NULL, NULL) == 2 && fds[0].revents == POLLIN);
+    CHECK(write(ends[1], "x", 1) == 1 && ppoll(fds, 2, NULL, NULL) == 2 &&
+          fds[0].revents == POLLIN);
     char c;
     CHECK(read(ends[0], &c, 1) == 1 && ppoll(fds, 1, &zero, NULL) == 0);
     CHECK(ppoll(fds, 1, &short_time, NULL) == 0 && short_time.tv_nsec == 20000000);

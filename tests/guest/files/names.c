@@ -38,7 +38,8 @@ static void links(void) {
     FAILS(EINVAL, syscall(SYS_readlinkat, AT_FDCWD, "s", text, 0));
     FAILS(EINVAL, syscall(SYS_readlinkat, AT_FDCWD, "s", text, -1));
     FAILS(EFAULT, syscall(SYS_readlinkat, AT_FDCWD, "s", WILD, 10));
-    CHECK(linkat(AT_FDCWD, "s", AT_FDCWD, "t", 0) == 0 && lstat("t", &st) == 0 && S_ISLNK(st.st_mode));
+    CHECK(linkat(AT_FDCWD, "s", AT_FDCWD, "t", 0) == 0 && lstat("t", &st) == 0 &&
+          S_ISLNK(st.st_mode));
     FAILS(ENOENT, linkat(AT_FDCWD, "s", AT_FDCWD, "u", AT_SYMLINK_FOLLOW));
     FAILS(EEXIST, symlink("x", "s"));
     CHECK(unlink("b") == 0 && unlink("s") == 0 && unlink("t") == 0);
@@ -51,7 +52,8 @@ static void renames(void) {
     put("a", "A");
     put("b", "B");
     FAILS(EEXIST, renameat2(AT_FDCWD, "a", AT_FDCWD, "b", RENAME_NOREPLACE));
-    CHECK(renameat2(AT_FDCWD, "a", AT_FDCWD, "b", RENAME_EXCHANGE) == 0 && has("a", "B") && has("b", "A"));
+    CHECK(renameat2(AT_FDCWD, "a", AT_FDCWD, "b", RENAME_EXCHANGE) == 0 && has("a", "B") &&
+          has("b", "A"));
     CHECK(renameat2(AT_FDCWD, "a", AT_FDCWD, "c", RENAME_NOREPLACE) == 0 && has("c", "B"));
     CHECK(rename("b", "c") == 0 && has("c", "A"));
     FAILS(EINVAL, renameat2(AT_FDCWD, "c", AT_FDCWD, "d", RENAME_EXCHANGE | RENAME_NOREPLACE));

@@ -41,7 +41,8 @@ static void stat_family(void) {
     CHECK(by_path.st_mode == (S_IFREG | 04751));
     CHECK(by_path.st_uid == geteuid() && by_path.st_blksize > 0 && by_path.st_blocks > 0);
     CHECK(lstat("link", &by_link) == 0 && S_ISLNK(by_link.st_mode) && by_link.st_size == 4);
-    CHECK(fstatat(AT_FDCWD, "link", &by_link, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(by_link.st_mode));
+    CHECK(fstatat(AT_FDCWD, "link", &by_link, AT_SYMLINK_NOFOLLOW) == 0 &&
+          S_ISLNK(by_link.st_mode));
     CHECK(close(fd) == 0);
     CHECK(stat("/dev/null", &by_path) == 0 && S_ISCHR(by_path.st_mode));
     CHECK(major(by_path.st_rdev) == 1 && minor(by_path.st_rdev) == 3);
@@ -59,7 +60,8 @@ static void statx_agrees(void) {
     CHECK(statx(AT_FDCWD, "file", 0, STATX_BASIC_STATS, &sx) == 0);
     CHECK((sx.stx_mask & STATX_BASIC_STATS) == STATX_BASIC_STATS);
     CHECK(sx.stx_mode == st.st_mode && sx.stx_nlink == st.st_nlink && sx.stx_uid == st.st_uid);
-    CHECK(sx.stx_gid == st.st_gid && sx.stx_ino == st.st_ino && sx.stx_size == (uint64_t)st.st_size);
+    CHECK(sx.stx_gid == st.st_gid && sx.stx_ino == st.st_ino &&
+          sx.stx_size == (uint64_t)st.st_size);
     CHECK(sx.stx_blocks == (uint64_t)st.st_blocks && sx.stx_blksize == (uint32_t)st.st_blksize);
     CHECK(sx.stx_mtime.tv_sec == st.st_mtim.tv_sec && sx.stx_mtime.tv_nsec == st.st_mtim.tv_nsec);
     CHECK(sx.stx_dev_major == major(st.st_dev) && sx.stx_dev_minor == minor(st.st_dev));

@@ -57,8 +57,8 @@ static int expect(const char *name, const char *wanted) {
 static void words(void) {
     char wanted[4096];
     static const char *const endings[][2] = {
-        {"\n", ""},           {" -a\n", "[-a]"}, {" \t-a b \t\n", "[-a b]"}, {"", ""},
-        {" -a", "[-a]"},      {" ", "[]"},       {"\t\n", ""},               {" a\tb\nrest\n", "[a\tb]"},
+        {"\n", ""},  {" -a\n", "[-a]"}, {" \t-a b \t\n", "[-a b]"},  {"", ""}, {" -a", "[-a]"},
+        {" ", "[]"}, {"\t\n", ""},      {" a\tb\nrest\n", "[a\tb]"},
     };
     for (unsigned i = 0; i < sizeof endings / sizeof *endings; i++) {
         script("s", "#!%s%s", program, endings[i][0]);
@@ -76,7 +76,8 @@ static void chains(void) {
         char name[] = {'0' + i, 0};
         script(name, "#!./%d %d\n", i - 1, i);
     }
-    snprintf(wanted, sizeof wanted, "[%s][last][./1][2][./2][3][./3][4][./4][5][5][one][two] 5", program);
+    snprintf(wanted, sizeof wanted, "[%s][last][./1][2][./2][3][./3][4][./4][5][5][one][two] 5",
+             program);
     CHECK(expect("5", wanted) == 0);
     CHECK(expect("6", "") == ELOOP);
 }

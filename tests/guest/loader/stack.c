@@ -22,7 +22,9 @@ static __attribute__((noinline)) int deep(int frames) {
     return frames ? deep(frames - 1) + room[0] : 0;
 }
 
-static void large_frames(void) { CHECK(deep(6 * 1024) == 6 * 1024); }
+static void large_frames(void) {
+    CHECK(deep(6 * 1024) == 6 * 1024);
+}
 
 static void written_by_a_call_before_it_is_touched(void) {
     int ends[2];
@@ -40,7 +42,9 @@ static void grows_with_its_limit(void) {
     CHECK(deep(40 * 1024) == 40 * 1024);
 }
 
-static void on_overflow(int number) { siglongjmp(overflow, number); }
+static void on_overflow(int number) {
+    siglongjmp(overflow, number);
+}
 
 /* In a process whose limit is 1 MiB: how deep does the stack go before SIGSEGV? */
 static int measure(void) {

@@ -58,7 +58,9 @@ static __attribute__((noinline)) int interrupted_leaf(void) {
     return 1;
 }
 
-static __attribute__((noinline)) int calls_leaf(void) { return interrupted_leaf() + 1; }
+static __attribute__((noinline)) int calls_leaf(void) {
+    return interrupted_leaf() + 1;
+}
 
 static void out_of_a_handler(void) {
     struct sigaction action = {.sa_sigaction = handler, .sa_flags = SA_SIGINFO};

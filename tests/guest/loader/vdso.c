@@ -42,10 +42,18 @@ static void image(void) {
     for (; dynamic->d_tag != DT_NULL; dynamic++) {
         const void *at = (const void *)(base + dynamic->d_un.d_ptr);
         switch (dynamic->d_tag) {
-        case DT_SYMTAB: symbols = at; break;
-        case DT_STRTAB: names = at; break;
-        case DT_VERSYM: versions = at; break;
-        case DT_VERDEF: definitions = at; break;
+        case DT_SYMTAB:
+            symbols = at;
+            break;
+        case DT_STRTAB:
+            names = at;
+            break;
+        case DT_VERSYM:
+            versions = at;
+            break;
+        case DT_VERDEF:
+            definitions = at;
+            break;
         }
     }
     CHECK(symbols && names && versions && definitions);
@@ -73,16 +81,17 @@ static void *find(const char *name) {
     return NULL;
 }
 
-static int64_t nanoseconds(struct timespec t) { return t.tv_sec * INT64_C(1000000000) + t.tv_nsec; }
+static int64_t nanoseconds(struct timespec t) {
+    return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
+}
 
 static void clock_gettime_agrees(void) {
     int (*function)(clockid_t, struct timespec *) = find(NAME(clock_gettime));
     CHECK(function);
-    static const clockid_t clocks[] = {CLOCK_REALTIME,         CLOCK_MONOTONIC,
-                                       CLOCK_MONOTONIC_RAW,    CLOCK_REALTIME_COARSE,
-                                       CLOCK_MONOTONIC_COARSE, CLOCK_BOOTTIME,
-                                       CLOCK_TAI,              CLOCK_PROCESS_CPUTIME_ID,
-                                       CLOCK_THREAD_CPUTIME_ID};
+    static const clockid_t clocks[] = {
+        CLOCK_REALTIME,         CLOCK_MONOTONIC, CLOCK_MONOTONIC_RAW, CLOCK_REALTIME_COARSE,
+        CLOCK_MONOTONIC_COARSE, CLOCK_BOOTTIME,  CLOCK_TAI,           CLOCK_PROCESS_CPUTIME_ID,
+        CLOCK_THREAD_CPUTIME_ID};
     for (unsigned i = 0; i < sizeof clocks / sizeof *clocks; i++) {
         struct timespec before, between, after;
         CHECK(!syscall(SYS_clock_gettime, clocks[i], &before));

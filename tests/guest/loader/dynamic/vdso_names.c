@@ -40,7 +40,8 @@ static void symbol_by_version(void) {
     struct timespec now;
     CHECK(function(CLOCK_MONOTONIC, &now) == 0 && now.tv_nsec < 1000000000);
     Dl_info info;
-    CHECK(dladdr((void *)(uintptr_t)function, &info) && info.dli_fbase == (void *)getauxval(AT_SYSINFO_EHDR));
+    CHECK(dladdr((void *)(uintptr_t)function, &info) &&
+          info.dli_fbase == (void *)getauxval(AT_SYSINFO_EHDR));
 }
 
 int main(void) {
