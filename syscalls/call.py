@@ -51,7 +51,8 @@ class Kind:
     name: as in the table.
     treatment: what the core does with it, one of the constants above.
     decoder: how a handler gets it, a letter that `dispatch.py` explains.
-    shown: how a trace prints it, a name in `trace_values.py`, with a detail after a colon.
+    shown: how a trace prints it, a name in a WORDS of the `trace_*.py`, with a detail
+        after a colon.
     when: "in" (known before the call), "out" (written by the kernel) or "both".
     bulk: the kernel writes data there that could be code.
     follow, nofollow: for a flag argument, the bits that say whether a path's last component is

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from typing import NamedTuple
 
+from syscalls.arch.guest import cpu
 from syscalls.call import HOST
 from syscalls.errors import error_name
 
@@ -55,7 +56,7 @@ def as_markdown(calls: list[Row]) -> str:
     for row in calls:
         count[row.support] += 1
     parts = [
-        _INTRODUCTION.format(kernel=_KERNEL, total=len(calls), **count),
+        _INTRODUCTION.format(cpu=cpu.PLATFORM.decode(), kernel=_KERNEL, total=len(calls), **count),
         _section("Not made", "refused", calls),
         _section("Made, with a difference", "partly", calls),
         "## Made in full\n\n" + _names([row for row in calls if row.support == "full"]),
@@ -67,7 +68,7 @@ _INTRODUCTION = """\
 <!-- Written by `python -m syscalls.compatibility > docs/compatibility.md`: do not edit. -->
 # System calls
 
-Every AArch64 system call of Linux {kernel} is listed here, {total} in all: {full} are made in full,
+Every {cpu} system call of Linux {kernel} is listed here, {total} in all: {full} are made in full,
 {partly} with a difference that is named, and {refused} are refused, each with the error that the
 program gets and the reason. `usermode syscalls` says the same on the command line.
 

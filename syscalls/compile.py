@@ -11,7 +11,7 @@ from struct import calcsize, pack
 from typing import NamedTuple
 
 from syscalls import call as treat
-from syscalls.arch.aarch64.flags import OPEN_FLAGS as GUEST_OPEN_FLAGS
+from syscalls.arch import guest
 from syscalls.arch.generic64.structs import STAT as GUEST_STAT
 from syscalls.call import HOST, Call
 from syscalls.host.x86_64 import NUMBERS as HOST_NUMBERS
@@ -146,7 +146,7 @@ def _following(row: Call, which: int) -> tuple[int, int, bool]:
 
 
 def _open_flag_pairs() -> bytes:
-    flags = GUEST_OPEN_FLAGS.items()
+    flags = guest.flags.OPEN_FLAGS.items()
     return b"".join(pack("<II", bit, HOST_OPEN_FLAGS[name]) for name, bit in flags)
 
 

@@ -2,7 +2,7 @@
 """What the arguments of system calls are: the words that the table is written in.
 
 Adding one: a line here, and if a trace should show it in a way of its own, a function or a list of
-names in `trace_values.py` or `trace_names.py`.
+names in one of the `trace_*.py`.
 """
 
 from __future__ import annotations

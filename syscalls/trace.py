@@ -64,6 +64,7 @@ class Tracer:
         shown = [_shown(view, index, word, "in") for index, word in enumerate(words)]
         if name in ("exit", "exit_group"):
             self._line(task, name, shown, "?")
+            self._put(task, f"+++ exited with {arguments[0] & 0xFF} +++")
             return self._answer(task, number, arguments)
         try:
             result = self._answer(task, number, arguments)
@@ -83,10 +84,6 @@ class Tracer:
         """Show that a signal is delivered; `siginfo` of 128 bytes."""
         name = trace_values.signal_name(int.from_bytes(siginfo[:4], "little"))
         self._put(task, f"--- {name} {trace_structs.show_siginfo(siginfo)} ---")
-
-    def exited(self, task: Task, status: int) -> None:
-        """Show that the thread has ended by exit(2) or exit_group(2)."""
-        self._put(task, f"+++ exited with {status} +++")
 
     def killed(self, task: Task, number: int) -> None:
         """Show that a signal ended the process."""

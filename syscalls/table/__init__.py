@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The table: one row for every AArch64 system call of Linux 6.18, grouped by topic.
+"""The table: one row for every system call of the guest in Linux 6.18, grouped by topic.
 
 A row's form is explained in `syscalls/call.py`, its words in `syscalls/kinds.py`.
 """

@@ -74,7 +74,7 @@ CALLS = (
         FD,
         FLAGS,
         refuse=ENOSYS,
-        because="the counters would measure the emulator, and samples hold x86_64 registers",
+        because="the counters would measure the emulator, and samples hold the host CPU's registers",
     ),
     call(
         "seccomp",

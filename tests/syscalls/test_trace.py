@@ -214,7 +214,10 @@ LIMIT = pack("<QQ", 8192 * 1024, (1 << 64) - 1)
             "umask(022)                              = 022",
             lambda: trace("umask", 0o22, result=0o22),
         ),
-        ("exit_group(0)                           = ?", lambda: trace("exit_group", 0)),
+        (
+            "exit_group(-1)                          = ?\n+++ exited with 255 +++",
+            lambda: trace("exit_group", -1),
+        ),
         ("rt_sigreturn()                          = ?", lambda: trace("rt_sigreturn", result=None)),
         (
             "clock_nanosleep(CLOCK_MONOTONIC, 0, {tv_sec=0, tv_nsec=1000}, NULL) = 0",
@@ -287,13 +290,11 @@ def test_signals_and_ends() -> None:
     tracer.signal(task, pack("<iii4xiI", 10, 0, -6, 32150, 0).ljust(128, b"\0"))  # type: ignore[arg-type]
     tracer.signal(task, pack("<iii4xQ", 11, 0, 1, 0).ljust(128, b"\0"))  # type: ignore[arg-type]
     tracer.signal(task, pack("<iii4xiIi", 17, 0, 1, 5, 0, 3).ljust(128, b"\0"))  # type: ignore[arg-type]
-    tracer.exited(task, 0)  # type: ignore[arg-type]
     tracer.killed(task, 15)  # type: ignore[arg-type]
     assert lines == [
         "--- SIGUSR1 {si_signo=SIGUSR1, si_code=SI_TKILL, si_pid=32150, si_uid=0} ---\n",
         "--- SIGSEGV {si_signo=SIGSEGV, si_code=SEGV_MAPERR, si_addr=NULL} ---\n",
         "--- SIGCHLD {si_signo=SIGCHLD, si_code=CLD_EXITED, si_pid=5, si_uid=0, si_status=3} ---\n",
-        "+++ exited with 0 +++\n",
         "+++ killed by SIGTERM +++\n",
     ]
 

@@ -7,7 +7,7 @@ OPEN_FLAGS = {
     "O_DIRECTORY": 0o200000,
     "O_NOFOLLOW": 0o400000,
 }
-"""asm-generic/fcntl.h; x86_64 uses these."""
+"""asm-generic/fcntl.h; the host uses these."""
 
 COMMON_OPEN_FLAGS = {
     "O_CREAT": 0o100,

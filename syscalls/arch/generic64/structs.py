@@ -42,19 +42,19 @@ STAT: Layout = (
         "st_ctime_nsec": (112, "Q"),
     },
 )
-"""asm-generic/stat.h. Differs from x86_64."""
+"""asm-generic/stat.h. Differs from the host's."""
 
 EPOLL_EVENT: Layout = (16, {"events": (0, "I"), "data": (8, "Q")})
-"""linux/eventpoll.h. Packed into 12 bytes on x86_64 only."""
+"""linux/eventpoll.h. Packed into 12 bytes on the host only."""
 
 SEMID_DS: Layout = (
     88,
     {**_IPC_PERM, "sem_otime": (48, "q"), "sem_ctime": (56, "q"), "sem_nsems": (64, "Q")},
 )
-"""asm-generic/sembuf.h, struct semid64_ds. Differs from x86_64."""
+"""asm-generic/sembuf.h, struct semid64_ds. Differs from the host's."""
 
 DIFFERENT: dict[str, Layout] = {"stat": STAT, "epoll_event": EPOLL_EVENT, "semid64_ds": SEMID_DS}
-"""The structures whose layout is another one on x86_64."""
+"""The structures whose layout is another one on the host."""
 
 SAME: dict[str, Layout] = {
     "timespec": (16, {"tv_sec": (0, "q"), "tv_nsec": (8, "q")}),
@@ -301,4 +301,4 @@ SAME: dict[str, Layout] = {
     ),
     "file_handle": (8, {"handle_bytes": (0, "I"), "handle_type": (4, "i")}),
 }
-"""The structures that are the same on x86_64, so that a pointer to one may go to the host."""
+"""The structures that are the same on the host, so that a pointer to one may go to the host."""

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Telling the kernel's binfmt_misc which programs the interpreter runs."""
