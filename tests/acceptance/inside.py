@@ -22,6 +22,7 @@ import json
 import os
 import random
 import resource
+import signal
 import stat
 import subprocess
 import sys
@@ -133,6 +134,9 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
         path.write_bytes(content.encode() if isinstance(content, str) else generate(content))
         if isinstance(content, str) and content.startswith("#!"):
             path.chmod(0o755)
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        # nohup(1) and a shell's "&" leave signals ignored, which a program inherits and shells show.
+        signal.signal(number, signal.SIG_DFL)
     (BASE / "input").write_bytes(job["input"].encode())
     started, timed_out = time.monotonic(), False
     with (

@@ -10,7 +10,9 @@
  * 3. Lost stops. uc_emu_start() forgets a stop requested before its loop; the wrapped cpu_exec() looks once more.
  * 4. Order. Unicorn puts a full barrier before STLR and after LDAR, where x86's TSO needs none, and none between an STLR
  *    and a later LDAR, where the Arm ARM (B2.3, RCsc) forbids reordering. The barrier moves behind the store.
- * 5. Permissions. The fill of the software TLB answers from the page-permission table with the exact address.
+ * 5. Start-up. After translating a block Unicorn walks twelve TLBs to have stores to it noticed; that is only done for
+ *    code that can be stored to, which halves the cost of a new block.
+ * 6. Permissions. The fill of the software TLB answers from the page-permission table with the exact address.
  */
 #include "core.h"
 
@@ -39,6 +41,8 @@ bool __real_unicorn_fill_tlb_aarch64(void *cpu, uint64_t address, int size, int 
                                      bool probe, uintptr_t return_address);
 bool __wrap_unicorn_fill_tlb_aarch64(void *cpu, uint64_t address, int size, int access, int index,
                                      bool probe, uintptr_t return_address);
+void __real_tlb_reset_dirty_by_vaddr_aarch64(void *cpu, uint64_t start, uint64_t length);
+void __wrap_tlb_reset_dirty_by_vaddr_aarch64(void *cpu, uint64_t start, uint64_t length);
 int __real_cpu_exec_aarch64(void *uc, void *cpu);
 int __wrap_cpu_exec_aarch64(void *uc, void *cpu);
 void check_exit_request_aarch64(void *context);
@@ -115,6 +119,15 @@ bool __wrap_unicorn_fill_tlb_aarch64(void *cpu, uint64_t address, int size, int 
     /* The original asks the TLB_FILL hook of engine.c, which refuses, and leaves the run loop. */
     return __real_unicorn_fill_tlb_aarch64(cpu, address, size, access, index, probe,
                                            return_address);
+}
+
+/* Run for every new block, over every TLB entry of every translation regime. Only writable code needs it. */
+void __wrap_tlb_reset_dirty_by_vaddr_aarch64(void *cpu, uint64_t start, uint64_t length) {
+    unsigned permission =
+        page_permission(start & ADDRESS_MASK) | page_permission((start + length - 1) & ADDRESS_MASK);
+    if (permission & PERMIT_WRITE) {
+        __real_tlb_reset_dirty_by_vaddr_aarch64(cpu, start, length);
+    }
 }
 
 int __wrap_cpu_exec_aarch64(void *uc, void *cpu) {
