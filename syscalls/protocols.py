@@ -28,6 +28,9 @@ class Paths(Protocol):
     def resolve(self, dirfd: int, path: bytes, follow: bool) -> tuple[int, bytes]:
         """Return the host's (directory descriptor, path); `follow` says if a last link is followed."""
 
+    def guest_name(self, path: bytes) -> bytes:
+        """Return the guest's name of an absolute host path of a directory."""
+
     def special(self, dirfd: int, path: bytes) -> bytes | None:
         """Return which file of the /proc view the path names, b"exe", b"maps", …, or None."""
 

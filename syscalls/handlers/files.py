@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from _struct import calcsize, pack, unpack_from
-from errno import E2BIG, EACCES, EINVAL, ETXTBSY
+from errno import E2BIG, EACCES, EINVAL, ERANGE, ETXTBSY
 
 from syscalls.arch.generic64.structs import STAT as GUEST_STAT
 from syscalls.errors import Refused
@@ -91,6 +91,17 @@ def newfstatat(task: Task, dirfd: int, path: bytes | None, address: int, flags: 
     result = task.host(HOST["newfstatat"], dirfd, found, host, flags)
     task.memory.write(address, _guest_stat(host))
     return result
+
+
+def getcwd(task: Task, buffer: int, size: int) -> int:
+    """getcwd(2): a directory of the sysroot has the name by which the guest entered it."""
+    name = bytearray(_PAGE)
+    length = task.host(HOST["getcwd"], name, _PAGE)
+    text = task.paths.guest_name(bytes(name[: length - 1])) + b"\0"
+    if len(text) > size:
+        raise OSError(ERANGE, "")
+    task.memory.write(checked(buffer), text)
+    return len(text)
 
 
 def chroot(task: Task, path: bytes) -> int:

@@ -5,9 +5,7 @@ from __future__ import annotations
 
 from errno import EFAULT
 
-from syscalls.handlers.files import newfstatat
 from syscalls.handlers.pointers import LIMIT
-from syscalls.host.x86_64 import NUMBERS as HOST
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,10 +18,6 @@ AT_FDCWD = -100
 def host_with_paths(task: Task, arguments: tuple[int, ...], call: PathCall) -> int:
     """Make a call with every path resolved; `call` is its entry in `compiled.PATH_CALLS`."""
     number, pointers, places = call
-    if (
-        number == HOST["newfstatat"]
-    ):  # the one call with a path that fills a struct of another layout
-        return _newfstatat(task, arguments)
     for index in pointers:
         if arguments[index] >= LIMIT:
             raise OSError(EFAULT, "a pointer beyond the guest's memory")
@@ -37,12 +31,6 @@ def host_with_paths(task: Task, arguments: tuple[int, ...], call: PathCall) -> i
             if directory >= 0:
                 passed[directory] = at
     return task.host(number, *passed)
-
-
-def _newfstatat(task: Task, arguments: tuple[int, ...]) -> int:
-    dirfd, path, address, flags = arguments[:4]
-    text = task.memory.read_string(path) if path else None
-    return newfstatat(task, _int(dirfd), text, address, flags)
 
 
 def _int(register: int) -> int:

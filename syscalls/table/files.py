@@ -84,7 +84,7 @@ CALLS = (
     ),
     call("chdir", PATH, run=HOST),
     call("fchdir", FD, run=HOST),
-    call("chroot", PATH, run=HOST, special=files.chroot),
+    call("chroot", PATH, run=files.chroot),
     # Directory entries
     call("mknodat", DIR_FD, ENTRY, MODE, DEVICE, run=HOST),
     call("mkdirat", DIR_FD, ENTRY, MODE, run=HOST),

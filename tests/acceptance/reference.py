@@ -51,13 +51,16 @@ def locked(path: Path) -> Iterator[None]:
 
 
 @cache
-def sysroot() -> Path:
-    """The folder with the Debian packages unpacked, fetched at first use; raises Unavailable."""
+def fetch() -> str:
+    """Fetch the packages into SYSROOT unless they are there; returns why that failed, or nothing.
+
+    An answer is kept either way: without a network every case would wait for apt again.
+    """
     wanted = "\n".join(packages()) + "\n"
     stamp = SYSROOT.with_suffix(".packages")
     with locked(SYSROOT.with_suffix(".lock")):
         if stamp.is_file() and stamp.read_text(encoding="utf-8") == wanted:
-            return SYSROOT
+            return ""
         done = subprocess.run(
             [
                 sys.executable,
@@ -72,10 +75,16 @@ def sysroot() -> Path:
             check=False,
         )
         if done.returncode:
-            raise Unavailable(
-                f"no arm64 packages here and none to be had: {done.stderr.strip()[-400:]}"
-            )
+            return done.stderr.strip()[-400:] or f"{FETCH.name} exits with {done.returncode}"
         stamp.write_text(wanted, encoding="utf-8")
+    return ""
+
+
+def sysroot() -> Path:
+    """The folder with the Debian packages unpacked, fetched at first use; raises Unavailable."""
+    failure = fetch()
+    if failure:
+        raise Unavailable(f"no arm64 packages here and none to be had: {failure}")
     return SYSROOT
 
 

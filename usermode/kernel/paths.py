@@ -83,6 +83,19 @@ class Paths:
                 return AT_FDCWD, found
         return dirfd, path
 
+    def guest_name(self, path: bytes) -> bytes:
+        """The guest's name of a directory that the kernel names absolutely: without the sysroot."""
+        if self.sysroot is None:
+            return path
+        root = posix.open(self.sysroot, O_PATH_CLOEXEC | O_DIRECTORY)
+        try:
+            prefix = posix.readlink(b"/proc/self/fd/%d" % root)
+        finally:
+            posix.close(root)
+        if path == prefix:
+            return b"/"
+        return path[len(prefix) :] if path.startswith(prefix + b"/") else path
+
     def special(self, dirfd: int, path: bytes) -> bytes | None:
         """Which file of the guest's /proc view the path names: b"exe", b"maps", …, else None."""
         slash = path.rfind(b"/")

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from _bisect import bisect_right
+from _bisect import bisect_left, bisect_right
 from errno import ENOMEM
 
 TYPE_CHECKING = False
@@ -20,106 +20,174 @@ STACK_GUARD_GAP = 256 * PAGE  # mm/mmap.c, stack_guard_gap
 
 
 class Regions:
-    """Mappings in order of address, each (start, end, PROT_*, MAP_*); like neighbours are one.
+    """Mappings in order of address, each (start, end, PROT_*, flags); like neighbours are one.
 
-    `top`: mappings without an address of their own are placed downwards from there.
+    What the flags mean is the user's business, but for MAP_GROWSDOWN, below which a gap is kept. `top`: mappings
+    without an address of their own are placed downwards from there.
     """
 
-    __slots__ = ("_ends", "_flags", "_prots", "_starts", "limit", "top")
+    # No gap between _searched and top is larger than _hole, so most searches need not begin at the top: the
+    # free_area_cache of older kernels.
+    __slots__ = ("_hole", "_regions", "_searched", "_starts", "_top", "limit")
 
     def __init__(self, top: int = LIMIT) -> None:
         self.limit = LIMIT
-        self.top = top
         self._starts: list[int] = []
-        self._ends: list[int] = []
-        self._prots: list[int] = []
-        self._flags: list[int] = []
+        self._regions: list[Region] = []
+        self.top = top
 
-    def regions(self) -> Iterator[tuple[int, int, int, int]]:
-        """Yield (start, end, PROT_*, MAP_*) of every mapping in order."""
-        return zip(list(self._starts), list(self._ends), list(self._prots), list(self._flags), strict=True)
+    @property
+    def top(self) -> int:
+        """The address below which mappings are placed."""
+        return self._top
 
-    def region_at(self, address: int) -> tuple[int, int, int, int] | None:
+    @top.setter
+    def top(self, address: int) -> None:
+        self._top = self._searched = address
+        self._hole = 0
+
+    def regions(self) -> Iterator[Region]:
+        """Yield (start, end, PROT_*, flags) of every mapping in order."""
+        return iter(self._regions[:])
+
+    def region_at(self, address: int) -> Region | None:
         """Return the mapping that holds `address`."""
-        i = bisect_right(self._starts, address) - 1
-        if i >= 0 and address < self._ends[i]:
-            return self._starts[i], self._ends[i], self._prots[i], self._flags[i]
+        i = bisect_right(self._starts, address)
+        if i and address < self._regions[i - 1][1]:
+            return self._regions[i - 1]
         return None
+
+    def region_above(self, address: int) -> Region | None:
+        """Return the first mapping that begins above `address`."""
+        i = bisect_right(self._starts, address)
+        return self._regions[i] if i < len(self._regions) else None
+
+    def region_below(self, address: int) -> Region | None:
+        """Return the last mapping that begins below `address`."""
+        i = bisect_left(self._starts, address)
+        return self._regions[i - 1] if i else None
 
     def is_free(self, start: int, end: int) -> bool:
         """Tell whether no mapping touches [start, end)."""
-        i = bisect_right(self._starts, start) - 1
-        if i >= 0 and self._ends[i] > start:
+        i = bisect_left(self._starts, end)
+        return not i or self._regions[i - 1][1] <= start
+
+    def fits(self, start: int, end: int) -> bool:
+        """Tell whether [start, end) is free and leaves the gap below a mapping that grows downwards."""
+        above = self.region_above(end - 1)
+        if above and above[3] & MAP_GROWSDOWN and above[0] - end < STACK_GUARD_GAP:
             return False
-        return i + 1 >= len(self._starts) or self._starts[i + 1] >= end
+        return self.is_free(start, end)
 
-    def _carve(self, start: int, end: int) -> tuple[int, int]:
-        """Take [start, end) out of the list; return the index span where new entries go."""
-        starts, ends, prots, flags = self._starts, self._ends, self._prots, self._flags
-        first = bisect_right(starts, start) - 1
-        if first < 0 or ends[first] <= start:
-            first += 1
-        elif starts[first] < start:
-            for column, value in ((starts, start), (ends, ends[first]), (prots, prots[first]), (flags, flags[first])):
-                column.insert(first + 1, value)
-            ends[first] = start
-            first += 1
-        last = first
-        while last < len(starts) and starts[last] < end:
-            if ends[last] > end:
-                for column, value in ((starts, end), (ends, ends[last]), (prots, prots[last]), (flags, flags[last])):
-                    column.insert(last + 1, value)
-                ends[last] = end
-            last += 1
-        return first, last
+    def overlaps(self, start: int, end: int) -> list[Region]:
+        """Return the parts of mappings that lie in [start, end)."""
+        regions = self._regions
+        last = bisect_left(self._starts, end)
+        first = bisect_right(self._starts, start, 0, last)
+        if first and regions[first - 1][1] > start:
+            first -= 1
+        found = regions[first:last]
+        if found:
+            low, high, prot, flags = found[0]
+            if low < start:
+                found[0] = start, high, prot, flags
+            low, high, prot, flags = found[-1]
+            if high > end:
+                found[-1] = low, end, prot, flags
+        return found
 
-    def replace(self, start: int, end: int, prot: int | None, flags: int) -> None:
-        """Set [start, end) in the list to one mapping, or to none when `prot` is None; merge with like neighbours."""
-        first, last = self._carve(start, end)
-        if prot is None:
-            entry: tuple[list[int], ...] = ([], [], [], [])
-        else:
-            if first > 0 and self._joins(first - 1, start, prot, flags):
-                first -= 1
-                start = self._starts[first]
-            if last < len(self._starts) and self._starts[last] == end and self._alike(last, prot, flags):
-                end = self._ends[last]
+    def insert(self, start: int, end: int, prot: int, flags: int) -> None:
+        """Put one mapping in the place of all that was in [start, end); it merges with like neighbours."""
+        starts, regions = self._starts, self._regions
+        first = bisect_left(starts, start)
+        last = bisect_left(starts, end, first)
+        new = []
+        if last and regions[last - 1][1] > end:
+            _, high, old, old_flags = regions[last - 1]
+            if old == prot and old_flags == flags:
+                end = high
+            else:
+                new.append((end, high, old, old_flags))
+        elif last < len(starts) and starts[last] == end:
+            _, high, old, old_flags = regions[last]
+            if old == prot and old_flags == flags:
+                end = high
                 last += 1
-            entry = ([start], [end], [prot], [flags])
-        for column, value in zip((self._starts, self._ends, self._prots, self._flags), entry, strict=True):
-            column[first:last] = value
+        if first and regions[first - 1][1] >= start:
+            low, high, old, old_flags = regions[first - 1]
+            if old == prot and old_flags == flags:
+                first -= 1
+                start = low
+            elif high > start:
+                first -= 1
+                new.insert(0, (low, start, old, old_flags))
+        if new:
+            new.append((start, end, prot, flags))
+            new.sort()
+            regions[first:last] = new
+            starts[first:last] = [region[0] for region in new]
+        else:
+            regions[first:last] = [(start, end, prot, flags)]
+            starts[first:last] = [start]
 
-    def _alike(self, i: int, prot: int, flags: int) -> bool:
-        return self._prots[i] == prot and self._flags[i] == flags and not flags & MAP_GROWSDOWN
-
-    def _joins(self, i: int, start: int, prot: int, flags: int) -> bool:
-        return self._ends[i] == start and self._alike(i, prot, flags)
+    def remove(self, start: int, end: int) -> None:
+        """Take whatever is in [start, end) out of the list."""
+        starts, regions = self._starts, self._regions
+        first = bisect_left(starts, start)
+        last = bisect_left(starts, end, first)
+        new = []
+        if last and regions[last - 1][1] > end:
+            _, high, prot, flags = regions[last - 1]
+            new.append((end, high, prot, flags))
+        if first and regions[first - 1][1] > start:
+            first -= 1
+            low, _, prot, flags = regions[first]
+            new.insert(0, (low, start, prot, flags))
+        regions[first:last] = new
+        starts[first:last] = [region[0] for region in new]
+        if end >= self._searched:
+            above = first + len(new)
+            if new and new[-1][0] == end:
+                above -= 1
+            end_of_gap = starts[above] if above < len(starts) else self._top
+            self._searched = min(max(end_of_gap, self._searched), self._top)
 
     def place(self, size: int, align: int = PAGE) -> int:
         """Find a free range below `top`, highest first, else above it. Raises OSError(ENOMEM)."""
-        for ceiling, floor in ((self.top, FLOOR), (self.limit, self.top)):
-            i = bisect_right(self._starts, ceiling - 1) - 1
-            end = ceiling
-            while end > floor:
-                start = max(self._ends[i], floor) if i >= 0 else floor
-                at = (end - size) & -align
-                if at >= start:
-                    return at
-                if i < 0:
-                    break
-                end = self._starts[i]
-                if self._flags[i] & MAP_GROWSDOWN:
-                    end -= STACK_GUARD_GAP
-                i -= 1
-        raise OSError(ENOMEM, "")
+        at = None
+        if size > self._hole and align == PAGE:
+            at = self._search(self._searched, FLOOR, size, align)
+        if at is None:
+            self._hole = 0
+            at = self._search(self._top, FLOOR, size, align)
+        if at is None:
+            at = self._search(self.limit, self._top, size, align)
+        if at is None:
+            raise OSError(ENOMEM, "")
+        return at
 
-    def overlaps(self, start: int, end: int) -> list[tuple[int, int, int, int]]:
-        """Return the parts of mappings that lie in [start, end)."""
-        i = max(bisect_right(self._starts, start) - 1, 0)
-        found = []
-        while i < len(self._starts) and self._starts[i] < end:
-            if self._ends[i] > start:
-                low, high = max(start, self._starts[i]), min(end, self._ends[i])
-                found.append((low, high, self._prots[i], self._flags[i]))
-            i += 1
-        return found
+    def _search(self, ceiling: int, floor: int, size: int, align: int) -> int | None:
+        """Return the highest aligned address in [floor, ceiling) with `size` free bytes."""
+        regions = self._regions
+        hole = self._hole
+        i = bisect_left(self._starts, ceiling)
+        end = ceiling
+        if i < len(regions) and regions[i][3] & MAP_GROWSDOWN:
+            end = min(end, regions[i][0] - STACK_GUARD_GAP)
+        while end > floor:
+            i -= 1
+            start = max(regions[i][1], floor) if i >= 0 else floor
+            at = (end - size) & -align
+            if at >= start:
+                if ceiling <= self._top:
+                    self._searched = end
+                    self._hole = hole
+                return at
+            if end - start > hole:
+                hole = end - start
+            if i < 0:
+                break
+            end = regions[i][0]
+            if regions[i][3] & MAP_GROWSDOWN:
+                end -= STACK_GUARD_GAP
+        return None
