@@ -6,7 +6,7 @@ For type checkers: nothing imports this module when a program runs.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 
 class Memory(Protocol):
@@ -68,6 +68,9 @@ class Space(Protocol):
 
     def detach(self, address: int, /) -> None:
         """shmdt(2)."""
+
+    def advise_fork(self, address: int, size: int, advice: int, /) -> int:
+        """madvise(2) with MADV_DONTFORK or MADV_DOFORK."""
 
     def forget_code(self, address: int, size: int, /) -> None:
         """Translate again what lies there: its content has changed behind the engine's back."""
@@ -151,6 +154,9 @@ class Task(Protocol):
 
     def take_held(self, wanted: int, /) -> bytes | None:
         """Take a held signal that is in the set `wanted`: its siginfo, or None."""
+
+    def suspend(self, mask: int, /) -> NoReturn:
+        """Wait for a signal under the mask `mask`. Raises OSError(EINTR), or Restart like `host`."""
 
     def on_altstack(self) -> bool:
         """Tell whether the thread runs on its alternate signal stack."""

@@ -10,6 +10,8 @@ from syscalls.host.x86_64 import NUMBERS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import NoReturn
+
     from syscalls.protocols import Task
 
 SIGSET_SIZE = 8
@@ -68,11 +70,10 @@ def rt_sigreturn(task: Task) -> int:
     return task.signal_return()
 
 
-def rt_sigsuspend(task: Task, mask: int, size: int) -> int:
-    """sigsuspend(2): the host waits under the guest's mask and says EINTR."""
+def rt_sigsuspend(task: Task, mask: int, size: int) -> NoReturn:
+    """sigsuspend(2): it always ends with EINTR."""
     _check_size(size)
-    content = task.memory.read(mask, SIGSET_SIZE)
-    return task.host(NUMBERS["rt_sigsuspend"], task.host_mask(MASK.unpack(content)[0]), SIGSET_SIZE)
+    task.suspend(MASK.unpack(task.memory.read(mask, SIGSET_SIZE))[0])
 
 
 def rt_sigpending(task: Task, result: int, size: int) -> int:

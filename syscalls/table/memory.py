@@ -38,14 +38,14 @@ CALLS = (
     call("mremap", ADDRESS, SIZE, SIZE, MREMAP_FLAGS, ADDRESS, run=memory.mremap),
     call("madvise", ADDRESS, SIZE, ADVICE, run=memory.madvise),
     call("process_madvise", FD, POINTER, COUNT, ADVICE, FLAGS, run=memory.process_madvise),
-    call("msync", ADDRESS, SIZE, MSYNC_FLAGS, run=HOST),
-    call("mincore", ADDRESS, SIZE, OUT_POINTER, run=HOST),
+    call("msync", ADDRESS, SIZE, MSYNC_FLAGS, run=memory.msync),
+    call("mincore", ADDRESS, SIZE, OUT_POINTER, run=memory.mincore),
     call(
         "mseal",
         ADDRESS,
         SIZE,
         HEX,
-        run=HOST,
+        run=memory.mseal,
         partly="PROT_EXEC, which the host does not keep, can still be changed",
     ),
     call(
@@ -63,9 +63,9 @@ CALLS = (
     call("shmat", INT, ADDRESS, IPC_FLAGS, run=memory.shmat),
     call("shmdt", ADDRESS, run=memory.shmdt),
     # Locking
-    call("mlock", ADDRESS, SIZE, run=HOST),
-    call("mlock2", ADDRESS, SIZE, MLOCK_FLAGS, run=HOST),
-    call("munlock", ADDRESS, SIZE, run=HOST),
+    call("mlock", ADDRESS, SIZE, run=memory.mlock),
+    call("mlock2", ADDRESS, SIZE, MLOCK_FLAGS, run=memory.mlock2),
+    call("munlock", ADDRESS, SIZE, run=memory.munlock),
     call(
         "mlockall",
         MLOCKALL_FLAGS,
@@ -74,12 +74,14 @@ CALLS = (
     ),
     call("munlockall", run=HOST),
     # NUMA
-    call("mbind", ADDRESS, SIZE, INT, POINTER, ULONG, FLAGS, run=HOST),
+    call("mbind", ADDRESS, SIZE, INT, POINTER, ULONG, FLAGS, run=memory.mbind),
     call("get_mempolicy", OUT_INT, OUT_POINTER, ULONG, POINTER_IF_USED, FLAGS, run=HOST),
     call("set_mempolicy", INT, POINTER, ULONG, run=HOST),
-    call("set_mempolicy_home_node", ADDRESS, SIZE, ULONG, FLAGS, run=HOST),
+    call(
+        "set_mempolicy_home_node", ADDRESS, SIZE, ULONG, FLAGS, run=memory.set_mempolicy_home_node
+    ),
     call("migrate_pages", PID, ULONG, POINTER, POINTER, run=HOST),
-    call("move_pages", PID, COUNT, POINTER, POINTER, OUT_POINTER, FLAGS, run=HOST),
+    call("move_pages", PID, COUNT, POINTER, POINTER, OUT_POINTER, FLAGS, run=memory.move_pages),
     # Other processes
     call(
         "process_vm_readv",

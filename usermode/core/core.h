@@ -95,6 +95,9 @@ struct engine {
     uint64_t fault_address;
     enum access fault_access;
     volatile bool translating; /* guest code is being read, PC is that of the block */
+    unsigned tlb_fills, tlb_doublings;
+    void *env_temporary;      /* the code generator's name of the CPU state */
+    intptr_t exit_word_offset; /* of the word that asks blocks to end, counted from the CPU state */
     bool tracing; /* every call goes to Python */
     struct engine *next; /* list of all engines, under engines_lock */
     _Atomic uint32_t flush_lock;

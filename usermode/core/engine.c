@@ -11,6 +11,8 @@
 /* Where Unicorn 2.1.4 keeps its CPU and where that keeps x0; engine_open() proves both on every engine. */
 #define UC_CPU_WORD 55
 #define CPU_X0_OFFSET 41872
+#define ENV_X0_OFFSET 64
+#define CPU_STATE_WORDS 512
 
 #define EXCEPTION_UNDEFINED 1
 #define EXCEPTION_SVC 2
@@ -206,6 +208,20 @@ static uc_err configure(struct engine *e, uint32_t buffer_size) {
     return err ? err : enter_el0(uc);
 }
 
+/* CPUArchState begins 64 bytes before x0. In CPUState a pointer to it is followed by one to the word that generated code
+ * looks at to see whether it must stop (IcountDecr). */
+static const char *locate_exit_word(struct engine *e) {
+    char *env = (char *)e->registers - ENV_X0_OFFSET;
+    char **word = e->cpu;
+    for (int i = 0; i < CPU_STATE_WORDS; i++) {
+        if (word[i] == env && word[i + 1] < env && env - word[i + 1] < 4096) {
+            e->exit_word_offset = word[i + 1] - env;
+            return NULL;
+        }
+    }
+    return "the linked Unicorn keeps its exit request elsewhere";
+}
+
 /* The live registers are used directly (20 times quicker than the API); prove that they are where they should be. */
 static const char *locate_registers(struct engine *e) {
     uint64_t five = UINT64_C(0x5a5a1234beef0005), sp = UINT64_C(0x00001111deadbee0), back = 0;
@@ -218,7 +234,7 @@ static const char *locate_registers(struct engine *e) {
     }
     e->registers[5] = e->registers[REGISTER_SP] = 0;
     uc_reg_read(e->uc, UC_ARM64_REG_X5, &back);
-    return back ? "the linked Unicorn keeps registers elsewhere" : NULL;
+    return back ? "the linked Unicorn keeps registers elsewhere" : locate_exit_word(e);
 }
 
 /* env->exclusive_addr, counted from x0 */

@@ -19,6 +19,9 @@
 #define TCG_CONTEXT_TB_CFLAGS 0x64
 #define TRANSLATION_BLOCK_CFLAGS 24
 #define CF_PARALLEL UINT32_C(0x80000)
+#define TLB_FIRST_SIZE 256u
+#define TLB_FILLS_PER_ENTRY 4
+#define TLB_MOST_DOUBLINGS 8 /* 256 MiB of reach for 4 MiB of table */
 #define BARRIER_ALL 0x0f
 #define BARRIER_KIND 0x30
 #define BARRIER_ACQUIRE 0x10
@@ -46,6 +49,7 @@ void __wrap_tlb_reset_dirty_by_vaddr_aarch64(void *cpu, uint64_t start, uint64_t
 int __real_cpu_exec_aarch64(void *uc, void *cpu);
 int __wrap_cpu_exec_aarch64(void *uc, void *cpu);
 void check_exit_request_aarch64(void *context);
+extern void tlb_flush_aarch64(void *cpu);
 extern void tlb_set_page_aarch64(void *cpu, uint64_t address, uint64_t physical, int protection,
                                  int index, uint64_t size);
 
@@ -100,6 +104,18 @@ void __wrap_tcg_gen_qemu_st_i64_aarch64(void *c, void *v, void *a, uint64_t inde
     finish_release(c);
 }
 
+/* A TLB begins with 256 entries and is resized by flushes alone, which a program that only computes never causes: it would
+ * go on with 1 MiB of reach. So many fills ask for one. Unicorn doubles the size if more than 70 % was in use. */
+static void grow_tlb(struct engine *e) {
+    if (++e->tlb_fills < (TLB_FIRST_SIZE * TLB_FILLS_PER_ENTRY << e->tlb_doublings) ||
+        e->tlb_doublings == TLB_MOST_DOUBLINGS) {
+        return;
+    }
+    e->tlb_fills = 0;
+    e->tlb_doublings++;
+    tlb_flush_aarch64(e->cpu);
+}
+
 /* MMUAccessType is 0 load, 1 store, 2 fetch; PAGE_READ/WRITE/EXEC are 1/2/4 as our permissions. */
 bool __wrap_unicorn_fill_tlb_aarch64(void *cpu, uint64_t address, int size, int access, int index,
                                      bool probe, uintptr_t return_address) {
@@ -107,6 +123,7 @@ bool __wrap_unicorn_fill_tlb_aarch64(void *cpu, uint64_t address, int size, int 
     uint64_t untagged = address & ADDRESS_MASK;
     unsigned permission = page_permission(untagged);
     if (permission & needed[access]) {
+        grow_tlb(current_engine);
         tlb_set_page_aarch64(cpu, address & -GUEST_PAGE, untagged & -GUEST_PAGE, (int)permission,
                              index, GUEST_PAGE);
         return true;

@@ -54,7 +54,8 @@ def clone(
 def _fork(task: Task, flags: int, stack: int, parent_tid: int, tls: int, child_tid: int) -> int:
     """Start a process with the host's fork. With CLONE_VFORK the parent waits until the child execs or ends."""
     vfork_pipe = posix.pipe2(posix.O_CLOEXEC) if flags & CLONE_VFORK else None
-    pid = core.fork()
+    with task.process.space.lock:  # the child gets the list of mappings as a whole
+        pid = core.fork()
     if pid:
         if flags & CLONE_PARENT_SETTID:
             task.memory.write(parent_tid, pid.to_bytes(4, "little"))

@@ -62,13 +62,13 @@ def guest_mappings(space: AddressSpace) -> Iterator[Mapping]:
         for low, high, offset, device, inode, name in backing:
             if high <= start or low >= end:
                 continue
-            first = max(low, start)
-            shown = name or _label(space, first)
-            yield first, min(high, end), _permissions(prot, flags), offset + first - low if inode else 0, device, inode, shown
+            first, last = max(low, start), min(high, end)
+            shown = name or _label(space, first, last)
+            yield first, last, _permissions(prot, flags), offset + first - low if inode else 0, device, inode, shown
 
 
-def _label(space: AddressSpace, address: int) -> bytes:
+def _label(space: AddressSpace, low: int, high: int) -> bytes:
     for start, (end, label) in space.labels.items():
-        if start <= address < end:
+        if start < high and low < end:
             return label
     return b""

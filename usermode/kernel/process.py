@@ -97,7 +97,7 @@ class Process:
         """In the child of a fork only the calling thread is left."""
         self.tasks = {survivor.tid: survivor}
         self.lock = allocate_lock()
-        self.space.lock = allocate_lock()
+        self.space.forked()
 
     def before_exit(self) -> None:
         """Tell what USERMODE_DEBUG asks for at the end of a process."""

@@ -34,13 +34,7 @@ WORDS_SIZE, FP_SIZE = 34 * 8, 520
 
 SA_SIGINFO, SA_RESTORER, SA_ONSTACK = 0x4, 0x04000000, 0x08000000
 SS_ONSTACK, SS_DISABLE, SS_AUTODISARM = 1, 2, 1 << 31
-
-
-def _stack_flags(task: Task, sp: int) -> int:
-    start, flags, size = task.altstack
-    if flags & (SS_DISABLE | SS_AUTODISARM):
-        return flags
-    return flags | (SS_ONSTACK if start < sp <= start + size else 0)
+MINSIGSTKSZ = 5120  # <asm/signal.h> of arm64
 
 
 def _top(task: Task, sp: int, action: Action) -> int:
@@ -62,7 +56,7 @@ def push(task: Task, number: int, info: bytes, action: Action, mask: int, fault:
     record = (top - RECORD_SIZE) & -16
     frame = (record - FRAME_SIZE) & -16
     start, flags, size = task.altstack
-    head = _HEAD.pack(0, 0, start, _stack_flags(task, sp), 0, size, mask)
+    head = _HEAD.pack(0, 0, start, flags, 0, size, mask)
     fpsimd = _HEADER.pack(FPSIMD_MAGIC, FPSIMD_SIZE) + state[WORDS_SIZE : WORDS_SIZE + FP_SIZE]
     extra = _ESR.pack(ESR_MAGIC, ESR_SIZE, esr) if esr else b""
     ucontext = head.ljust(SIGCONTEXT - UCONTEXT, b"\0") + _ADDRESS.pack(fault) + state[:WORDS_SIZE]
@@ -70,7 +64,7 @@ def push(task: Task, number: int, info: bytes, action: Action, mask: int, fault:
     content = content.ljust(RESERVED, b"\0") + fpsimd + extra + bytes(16)
     task.memory.write(record, _RECORD.pack(words[29], words[30]))
     task.memory.write(frame, content)
-    if task.altstack[1] & SS_AUTODISARM and top != sp:
+    if flags & SS_AUTODISARM:
         task.altstack = (0, SS_DISABLE, 0)
     _enter(task, number, action, frame, record)
 
@@ -111,4 +105,14 @@ def pop(task: Task) -> Frame:
         raise ValueError("no FPSIMD context")
     current = task.engine.snapshot()
     state = words + content[RESERVED + 8 : RESERVED + FPSIMD_SIZE] + current[WORDS_SIZE + FP_SIZE :]
-    return Frame(state, mask, (start, flags & ~SS_ONSTACK, size))
+    return Frame(state, mask, _altstack(task.altstack, start, flags, size))
+
+
+def _altstack(now: tuple[int, int, int], start: int, flags: int, size: int) -> tuple[int, int, int]:
+    """Return the alternate stack after the handler: the frame's, unless sigaltstack(2) would refuse it."""
+    mode = flags & ~SS_AUTODISARM
+    if mode == SS_DISABLE:
+        return 0, flags, 0
+    if mode not in (0, SS_ONSTACK) or size < MINSIGSTKSZ:
+        return now
+    return start, flags & ~SS_ONSTACK, size

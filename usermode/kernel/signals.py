@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import posix
-from _struct import Struct, unpack_from
-from errno import EFAULT, EINVAL
+from _struct import Struct
+from errno import EINVAL
 
 import _usermode_core as core
 from syscalls.host.x86_64 import NUMBERS
@@ -29,8 +29,12 @@ ASK = (1 << 64) - 1
 FAULTS = (SIGSEGV, SIGBUS)
 """Always caught by the core, for faults of its own accesses."""
 
-NEVER_BLOCKED = sum(1 << n - 1 for n in (SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV))
+NEVER_BLOCKED = 1 << SIGSEGV - 1 | 1 << SIGBUS - 1
 """Not blocked on the host: a fault while blocked would end the process. Held here instead."""
+
+UNBLOCKABLE = 1 << SIGKILL - 1 | 1 << SIGSTOP - 1
+KNOWN_FLAGS = 0xDC000807
+"""UAPI_SA_FLAGS of include/linux/signal_types.h: others do not come back from sigaction(2)."""
 
 IGNORED_BY_DEFAULT = (SIGCHLD, SIGCONT, SIGURG, SIGWINCH)
 STOPS_BY_DEFAULT = (SIGTSTP, SIGTTIN, SIGTTOU)
@@ -38,9 +42,13 @@ STOPS_BY_DEFAULT = (SIGTSTP, SIGTTIN, SIGTTOU)
 SI_KERNEL = 0x80
 SS_ONSTACK, SS_DISABLE, SS_AUTODISARM = 1, 2, 1 << 31
 
+SI_TKILL = -6
+
 SIG_SETMASK = 2
 _MASK = Struct("<Q")
+_INFO = Struct("<iii")  # si_signo, si_errno, si_code
 _RT_SIGPROCMASK, _TGKILL = NUMBERS["rt_sigprocmask"], NUMBERS["tgkill"]
+_RT_SIGQUEUEINFO = NUMBERS["rt_sigqueueinfo"]
 
 
 class Action:
@@ -75,6 +83,8 @@ class Actions:
         """Set the action of a signal here and on the host. Raises OSError(EINVAL) for SIGKILL and SIGSTOP."""
         if not 0 < number <= LAST_SIGNAL or number in (SIGKILL, SIGSTOP):
             raise OSError(EINVAL, "")
+        action.flags &= KNOWN_FLAGS
+        action.mask &= ~UNBLOCKABLE
         self._known[number] = action
         if number in FAULTS:
             return
@@ -82,6 +92,12 @@ class Actions:
             core.signal_set(number, action.handler, action.flags & HOST_FLAGS)
         else:
             core.signal_catch(number, action.flags & HOST_FLAGS)
+
+    def clear_handlers(self) -> None:
+        """Give every signal that has a handler its default action: CLONE_CLEAR_SIGHAND of clone3(2)."""
+        for number, action in list(self._known.items()):
+            if action.handler not in (SIG_DFL, SIG_IGN):
+                self.set(number, Action())
 
     def prepare_exec(self) -> None:
         """Give SIGSEGV and SIGBUS the host action that execve(2) is to keep: ignored, or default."""
@@ -101,7 +117,7 @@ def set_exec_mask(mask: int) -> None:
 
 def set_blocked(task: Task, mask: int) -> None:
     """Set the thread's mask; SIGKILL and SIGSTOP stay deliverable."""
-    task.blocked = mask & ~(1 << SIGKILL - 1 | 1 << SIGSTOP - 1)
+    task.blocked = mask & ~UNBLOCKABLE
     set_host_mask(task.blocked)
 
 
@@ -119,32 +135,47 @@ def deliver_pending(task: Task) -> None:
     A caught signal was deliverable when the host delivered it, also under the mask of a ppoll(2) or sigsuspend(2); only
     the signals that the host never blocks are checked against the guest's mask here.
     """
+    mask = task.blocked if task.wait_mask is None else task.wait_mask
+    task.wait_mask = None
     taken = task.engine.take_signal()
     entered = False
     if taken is not None:
         info = taken[0]
-        number = unpack_from("<i", info)[0]
-        if task.blocked & NEVER_BLOCKED & 1 << number - 1:
-            task.held.append(info)
+        number = info[0]
+        if mask & NEVER_BLOCKED & 1 << number - 1:
+            if not task.held_mask() >> number - 1 & 1:  # these signals do not queue
+                task.held.append(info)
         else:
-            entered = _deliver(task, info)
-    while task.held and (ready := _unblocked(task)) is not None:
-        entered = _deliver(task, ready) or entered
+            entered = _deliver(task, info, mask)
+    while task.held and (ready := task.take_held(~(task.blocked if entered else mask))) is not None:
+        entered = _deliver(task, ready, task.blocked if entered else mask) or entered
     if taken is not None and not entered:
         set_host_mask(task.blocked)
 
 
-def _unblocked(task: Task) -> bytes | None:
-    for i, info in enumerate(task.held):
-        number = unpack_from("<i", info)[0]
-        if not task.blocked >> number - 1 & 1:
-            return task.held.pop(i)
-    return None
+def give_back(task: Task) -> None:
+    """Block everything, and hand signals that were caught but not delivered to the kernel again.
+
+    For a thread that ends: other threads may take them. Those sent to this thread alone end with it.
+    """
+    set_host_mask(ASK)
+    taken = task.engine.take_signal()
+    for info in [*task.held, *([taken[0]] if taken else [])]:
+        number, _, code = _INFO.unpack_from(info)
+        if code != SI_TKILL:
+            core.host_call(_RT_SIGQUEUEINFO, posix.getpid(), number, info)
+    task.held.clear()
 
 
-def _deliver(task: Task, info: bytes) -> bool:
-    """Act on one signal. True if a handler was entered."""
-    number = unpack_from("<i", info)[0]
+def forget_caught(task: Task) -> None:
+    """Drop the signals that wait for this thread: in the child of a fork they are the parent's."""
+    task.engine.take_signal()
+    task.held.clear()
+
+
+def _deliver(task: Task, info: bytes, mask: int) -> bool:
+    """Act on one signal under the signal mask `mask`. True if a handler was entered."""
+    number = info[0]
     action = task.process.actions.get(number)
     if action.handler == SIG_IGN or (action.handler == SIG_DFL and number in IGNORED_BY_DEFAULT):
         return False
@@ -154,24 +185,28 @@ def _deliver(task: Task, info: bytes) -> bool:
             core.host_call(_TGKILL, posix.getpid(), task.tid, number)
             return False
         die(task, number)
-    enter_handler(task, number, info, action)
+    enter_handler(task, number, info, action, mask)
     return True
 
 
-def enter_handler(task: Task, number: int, info: bytes, action: Action, fault: int = 0, esr: int = 0) -> None:
-    """Build the frame, switch to the handler, and block what it wants blocked.
+def enter_handler(
+    task: Task, number: int, info: bytes, action: Action, mask: int, fault: int = 0, esr: int = 0
+) -> None:
+    """Build the frame, switch to the handler, and block what it wants blocked beside `mask`.
 
-    `fault` and `esr` go into the ucontext, for signals of faults. A stack that cannot take the frame ends the process
-    by SIGSEGV, as the kernel's force_sigsegv() does.
+    `mask` is the thread's, or that of a sigsuspend(2) which ends now. `fault` and `esr` go into the ucontext, for signals
+    of faults. A stack that cannot take the frame is SIGSEGV: force_sigsegv() of the kernel.
     """
-    before = task.blocked
     if action.flags & SA_RESETHAND:
         task.process.actions.set(number, Action())
     try:
-        signal_frame.push(task, number, info, action, before, fault, esr)
+        signal_frame.push(task, number, info, action, task.blocked, fault, esr)
     except OSError:
-        die(task, SIGSEGV)
-    blocked = before | action.mask
+        if number == SIGSEGV:
+            die(task, SIGSEGV)
+        force(task, SIGSEGV, SI_KERNEL, 0)
+        return
+    blocked = mask | action.mask
     if not action.flags & SA_NODEFER:
         blocked |= 1 << number - 1
     set_blocked(task, blocked)
@@ -183,23 +218,10 @@ def force(task: Task, number: int, code: int, address: int, esr: int = 0) -> Non
     if action.handler in (SIG_DFL, SIG_IGN) or task.blocked >> number - 1 & 1:
         die(task, number)
     info = Struct("<iiiiQ").pack(number, 0, code, 0, address).ljust(128, b"\0")
-    enter_handler(task, number, info, action, address, esr)
+    enter_handler(task, number, info, action, task.blocked, address if esr else 0, esr)
 
 
 def on_altstack(task: Task, sp: int) -> bool:
     """Tell whether `sp` lies on the alternate stack; never with SS_AUTODISARM, which leaves it while it is used."""
     start, flags, size = task.altstack
     return not flags & (SS_DISABLE | SS_AUTODISARM) and start < sp <= start + size
-
-
-def check_sigset_size(size: int) -> None:
-    """Raise OSError(EINVAL) unless a signal set has the kernel's 8 bytes."""
-    if size != 8:
-        raise OSError(EINVAL, "")
-
-
-def read_mask(task: Task, address: int) -> int:
-    """Read a signal set. Raises OSError(EFAULT)."""
-    if not address:
-        raise OSError(EFAULT, "")
-    return int(_MASK.unpack(task.memory.read(address, 8))[0])

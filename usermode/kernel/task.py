@@ -5,13 +5,17 @@ from __future__ import annotations
 
 import posix
 from _thread import get_native_id
+from errno import EINTR
 
 import _usermode_core as core
 from syscalls.errors import Restart
+from syscalls.host.x86_64 import NUMBERS
 from usermode.kernel import signal_frame, signals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import NoReturn
+
     from usermode.kernel.paths import Paths
     from usermode.kernel.process import Process
 
@@ -31,7 +35,8 @@ class Task:
     """A guest thread. Only its own host thread uses it, but for `process`.
 
     `blocked` is its signal mask, bit n-1 for signal n; `held` are caught signals that wait while blocked.
-    `altstack` is (address, flags, size) of sigaltstack(2).
+    `altstack` is (address, flags, size) of sigaltstack(2). `wait_mask` is the mask of a sigsuspend(2) that has ended, until
+    its signals are delivered.
     """
 
     __slots__ = (
@@ -44,6 +49,7 @@ class Task:
         "memory",
         "process",
         "tid",
+        "wait_mask",
     )
 
     def __init__(self, process: Process, engine: core.Engine) -> None:
@@ -56,6 +62,7 @@ class Task:
         self.last_fault: tuple[int, int] | None = None
         self.altstack = (0, SS_DISABLE, 0)
         self.clear_child_tid = 0
+        self.wait_mask: int | None = None
 
     @property
     def paths(self) -> Paths:
@@ -98,6 +105,9 @@ class Task:
     def set_signal_action(self, number: int, handler: int, flags: int, restorer: int, mask: int) -> None:
         """Set a signal's action for the whole process. Raises OSError(EINVAL)."""
         self.process.actions.set(number, signals.Action(handler, flags, restorer, mask))
+        if handler == signals.SIG_IGN:  # what is pending goes too: do_sigaction()
+            for task in list(self.process.tasks.values()):
+                task.held = [info for info in task.held if info[0] != number]
 
     def set_blocked(self, mask: int) -> None:
         """Set the thread's signal mask."""
@@ -117,6 +127,16 @@ class Task:
             if wanted >> info[0] - 1 & 1:
                 return self.held.pop(i)
         return None
+
+    def suspend(self, mask: int) -> NoReturn:
+        """Wait under the signal mask `mask`; never comes back but as OSError(EINTR) or Restart."""
+        if not self.held_mask() & ~mask:
+            try:
+                self.host(NUMBERS["rt_sigsuspend"], self.host_mask(mask), 8)
+            except InterruptedError:
+                pass  # as it always ends; the signal is delivered under `mask`
+        self.wait_mask = mask
+        raise OSError(EINTR, "")
 
     def on_altstack(self) -> bool:
         """Tell whether the thread runs on its alternate signal stack."""

@@ -23,10 +23,9 @@ ILL_ILLOPC, TRAP_BRKPT = 1, 1
 PC = 32
 
 ESR_IL = 1 << 25
-ESR_UNKNOWN = ESR_IL
 ESR_INSTRUCTION_ABORT, ESR_PC_ALIGNMENT, ESR_DATA_ABORT = 0x20 << 26, 0x22 << 26, 0x24 << 26
 ESR_WRITE = 1 << 6
-TRANSLATION_FAULT, PERMISSION_FAULT, ALIGNMENT_FAULT, EXTERNAL_ABORT = 0x07, 0x0F, 0x21, 0x10
+TRANSLATION_FAULT, PERMISSION_FAULT, ALIGNMENT_FAULT = 0x07, 0x0F, 0x21
 
 PERMISSION_NEEDED = (1, 2, 4)  # by stops.READ, WRITE, EXECUTE
 
@@ -37,14 +36,15 @@ def handle(task: Task, stop: int) -> None:
         _fault(task)
     elif stop == stops.BUS:
         address, access = task.engine.fault()
-        signals.force(task, SIGBUS, BUS_ADRERR, address, _abort(access) | EXTERNAL_ABORT)
+        signals.force(task, SIGBUS, BUS_ADRERR, address, _abort(access) | TRANSLATION_FAULT)
     elif stop == stops.UNDEFINED:
         _undefined(task)
     elif stop == stops.ALIGNMENT:
         address = _exclusive_address(task)
         signals.force(task, SIGBUS, BUS_ADRALN, address, ESR_DATA_ABORT | ESR_IL | ALIGNMENT_FAULT)
     elif stop == stops.PC_ALIGNMENT:
-        signals.force(task, SIGBUS, BUS_ADRALN, task.engine.get(PC), ESR_PC_ALIGNMENT | ESR_IL)
+        pc = task.engine.get(PC)
+        signals.force(task, SIGBUS, BUS_ADRALN, pc, ESR_PC_ALIGNMENT | ESR_IL)
     elif stop == stops.BREAKPOINT:
         signals.force(task, SIGTRAP, TRAP_BRKPT, task.engine.get(PC))
     else:
@@ -69,8 +69,9 @@ def _fault(task: Task) -> None:
     task.last_fault = None
     if region is None and space.grow_down(address, stack_limit()):
         return
-    kind = PERMISSION_FAULT if region else TRANSLATION_FAULT
-    code = SEGV_ACCERR if region else SEGV_MAPERR
+    refused = region and not permitted  # else the host has no page there: MADV_GUARD_INSTALL, or a file cut short
+    kind = PERMISSION_FAULT if refused else TRANSLATION_FAULT
+    code = SEGV_ACCERR if refused else SEGV_MAPERR
     signals.force(task, SIGSEGV, code, address, _abort(access) | kind)
 
 
@@ -83,7 +84,7 @@ def _undefined(task: Task) -> None:
     except OSError:
         instruction = 0  # unmapped meanwhile by another thread: as if it had been undefined
     if not emulate(task.engine, instruction):
-        signals.force(task, SIGILL, ILL_ILLOPC, pc, ESR_UNKNOWN)
+        signals.force(task, SIGILL, ILL_ILLOPC, pc)
 
 
 def _exclusive_address(task: Task) -> int:

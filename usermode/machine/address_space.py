@@ -12,8 +12,8 @@ from _thread import allocate_lock
 from errno import EEXIST, EINVAL, ENOMEM, EOPNOTSUPP, EPERM
 
 import _usermode_core as core
-from syscalls.host.x86_64 import NUMBERS
 
+from syscalls.host.x86_64 import NUMBERS
 from usermode.machine.regions import FLOOR, LIMIT, MAP_GROWSDOWN, PAGE, STACK_GUARD_GAP, Regions
 
 PROT_READ, PROT_WRITE, PROT_EXEC, PROT_SEM = 1, 2, 4, 8
@@ -22,9 +22,16 @@ PROT_KNOWN = PROT_READ | PROT_WRITE | PROT_EXEC | PROT_SEM
 MAP_SHARED, MAP_PRIVATE, MAP_SHARED_VALIDATE, MAP_TYPE = 1, 2, 3, 0xF
 MAP_FIXED, MAP_ANONYMOUS, MAP_HUGETLB = 0x10, 0x20, 0x40000
 MAP_NORESERVE, MAP_FIXED_NOREPLACE = 0x4000, 0x100000
-HUGE_SHIFT, HUGE_MASK, HUGE_DEFAULT = 26, 63, 21  # <asm-generic/hugetlb_encode.h>; 2 MiB on both CPUs
-HOST_ONLY_FLAGS = 0xC0  # MAP_32BIT, MAP_ABOVE4G: unknown bits to the guest's kernel, which ignores them
+HUGE_SHIFT, HUGE_MASK, HUGE_DEFAULT = (
+    26,
+    63,
+    21,
+)  # <asm-generic/hugetlb_encode.h>; 2 MiB on both CPUs
+HOST_ONLY_FLAGS = (
+    0xC0  # MAP_32BIT, MAP_ABOVE4G: unknown bits to the guest's kernel, which ignores them
+)
 PLACING_FLAGS = MAP_FIXED | MAP_FIXED_NOREPLACE | MAP_GROWSDOWN | HOST_ONLY_FLAGS
+SPECIAL_FLAGS = MAP_HUGETLB | MAP_GROWSDOWN | HOST_ONLY_FLAGS
 
 # What a region's flags hold: MAP_TYPE, MAP_GROWSDOWN, MADV_DONTFORK, and for a System V segment the address where
 # its first byte is or would be.
@@ -40,7 +47,7 @@ HOST_MADVISE, HOST_FSTATFS = NUMBERS["madvise"], NUMBERS["fstatfs"]
 STATFS_SIZE, STATFS_FLAGS, ST_NOEXEC = 120, 80, 8  # struct statfs, f_flags: <asm-generic/statfs.h>
 
 GUEST_PERMISSIONS = (0, 1, 3, 3, 5, 5, 7, 7)
-"""By PROT_*, what the guest may do: as on arm64, pages that can be written or executed can be read too."""
+"""By PROT_*, what the guest may do: pages that can be written or executed can be read too."""
 
 
 def page_up(size: int) -> int:
@@ -66,7 +73,7 @@ def checked(result: int) -> int:
 
 
 def untagged(address: int) -> int:
-    """Return an address without its tag byte (arch/arm64/include/asm/memory.h, untagged_addr())."""
+    """Return an address without its tag byte, as the kernel's untagged_addr() does for most of these calls."""
     return address if address >> 55 & 1 else address & (1 << 56) - 1
 
 
@@ -92,7 +99,7 @@ class AddressSpace(Regions):
         length = (size + PAGE - 1) & -PAGE
         clean = flags & ~PLACING_FLAGS
         align = PAGE
-        if flags & (MAP_HUGETLB | MAP_GROWSDOWN | HOST_ONLY_FLAGS):
+        if flags & SPECIAL_FLAGS or flags & MAP_TYPE == MAP_SHARED_VALIDATE:
             self._check_flags(flags)
             if flags & MAP_HUGETLB:
                 align = 1 << (flags >> HUGE_SHIFT & HUGE_MASK or HUGE_DEFAULT)
@@ -108,6 +115,8 @@ class AddressSpace(Regions):
                 address, fixed = self.place(length, align), MAP_FIXED_NOREPLACE
             else:
                 address, fixed = self._choose(address, length, align, flags)
+            if flags & MAP_TYPE == MAP_SHARED_VALIDATE:
+                fixed = MAP_FIXED  # NOREPLACE is not among the flags that it knows
             host = GUEST_PERMISSIONS[prot & 7] & 3
             result = core.host_call(HOST_MMAP, address, length, host, clean | fixed, fd, offset)
             if result < 0:
@@ -123,7 +132,8 @@ class AddressSpace(Regions):
         private_memory = flags & MAP_ANONYMOUS and flags & MAP_TYPE == MAP_PRIVATE
         if flags & MAP_GROWSDOWN and not private_memory:
             raise OSError(EINVAL, "")
-        if flags & HOST_ONLY_FLAGS and flags & MAP_TYPE == MAP_SHARED_VALIDATE:
+        unknown = flags & (HOST_ONLY_FLAGS | MAP_FIXED_NOREPLACE)
+        if unknown and flags & MAP_TYPE == MAP_SHARED_VALIDATE:
             raise OSError(EINVAL if flags & MAP_ANONYMOUS else EOPNOTSUPP, "")
 
     def _check_executable(self, fd: int) -> None:
@@ -270,9 +280,9 @@ class AddressSpace(Regions):
             if high - start > limit or not self.is_free(start, end):
                 return False
             below = self.region_below(start)
-            if below and start - below[1] < STACK_GUARD_GAP:
-                if below[2] and not below[3] & MAP_GROWSDOWN:
-                    return False
+            guarded = below and below[2] and not below[3] & MAP_GROWSDOWN
+            if below and guarded and start - below[1] < STACK_GUARD_GAP:
+                return False
             wanted = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE
             size = end - start
             if core.host_call(HOST_MMAP, start, size, host_prot(prot), wanted, -1, 0) != start:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from errno import EFAULT, EINVAL, ENOMEM, EPERM
 
 import _usermode_core as core
+
 from syscalls.host.x86_64 import NUMBERS
 from usermode.machine.address_space import (
     MAP_PRIVATE,
@@ -26,9 +27,7 @@ MREMAP_MAYMOVE, MREMAP_FIXED, MREMAP_DONTUNMAP = 1, 2, 4
 HOST_MREMAP = NUMBERS["mremap"]
 
 
-def remap(
-    space: AddressSpace, old: int, old_size: int, new_size: int, flags: int, new: int
-) -> int:
+def remap(space: AddressSpace, old: int, old_size: int, new_size: int, flags: int, new: int) -> int:
     """Resize or move a mapping and return its address. Raises OSError.
 
     The tag of the old address is ignored and that of the new one is not, by the kernel's choice.
@@ -67,7 +66,11 @@ def _check(
         return
     if not flags & MREMAP_MAYMOVE or (flags & MREMAP_DONTUNMAP and old_size != new_size):
         raise OSError(EINVAL, "")
-    if new % PAGE or new + new_size > space.limit or (new < old + old_size and old < new + new_size):
+    if (
+        new % PAGE
+        or new + new_size > space.limit
+        or (new < old + old_size and old < new + new_size)
+    ):
         raise OSError(EINVAL, "")
     if flags & MREMAP_FIXED and new < FLOOR:
         raise OSError(EPERM, "")

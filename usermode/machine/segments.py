@@ -10,6 +10,7 @@ from __future__ import annotations
 from errno import EINVAL, ENOMEM, EPERM
 
 import _usermode_core as core
+
 from syscalls.host.x86_64 import NUMBERS
 from usermode.machine.address_space import (
     MAP_SHARED,

@@ -73,13 +73,13 @@ static void autodisarm(void) {
     CHECK(sigaltstack(NULL, &now) == 0 && (unsigned)now.ss_flags == SS_AUTODISARM && now.ss_sp == area);
 }
 
-static int levels;
-static char *places[3];
+static volatile int levels;
+static volatile uintptr_t places[3];
 
 static void deeper(int number, siginfo_t *info, void *context) {
     char here;
     (void)info, (void)context;
-    places[levels++] = &here;
+    places[levels++] = (uintptr_t)&here;
     if (levels < 3) {
         raise(number);
     }
@@ -91,7 +91,7 @@ static void nested_handlers_share_it(void) {
     levels = 0;
     raise(SIGUSR2);
     CHECK(levels == 3 && places[0] > places[1] && places[1] > places[2]);
-    CHECK(places[2] > area && places[0] < area + SIZE);
+    CHECK(places[2] > (uintptr_t)area && places[0] < (uintptr_t)area + SIZE);
 }
 
 static void refusals(void) {

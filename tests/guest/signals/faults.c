@@ -13,6 +13,7 @@
 static sigjmp_buf back;
 static siginfo_t seen;
 static volatile sig_atomic_t repairs;
+static volatile int *volatile nowhere;
 
 static void leave(int number, siginfo_t *info, void *context) {
     (void)number, (void)context;
@@ -59,7 +60,7 @@ static void unmapped_memory(void) {
     munmap(p, 4096);
     FAULTS(SIGSEGV, SEGV_MAPERR, p + 5, (void)*(volatile char *)(p + 5));
     FAULTS(SIGSEGV, SEGV_MAPERR, p + 8, *(volatile long *)(p + 8) = 1);
-    FAULTS(SIGSEGV, SEGV_MAPERR, NULL, *(volatile int *)NULL = 1);
+    FAULTS(SIGSEGV, SEGV_MAPERR, NULL, *nowhere = 1);
     FAULTS(SIGSEGV, SEGV_MAPERR, p, ((void (*)(void))p)());
 }
 
@@ -112,7 +113,7 @@ static int status_of(void (*child)(void)) {
 }
 
 static void null_store(void) {
-    *(volatile int *)NULL = 1;
+    *nowhere = 1;
 }
 
 static void blocked_null_store(void) {

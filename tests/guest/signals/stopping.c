@@ -147,9 +147,9 @@ static void usage_is_told(void) {
     CHECK(wait4(child, &status, 0, &usage) == child && usage.ru_maxrss > 0);
     FAILS(ECHILD, waitpid(-1, &status, 0));
     FAILS(EINVAL, wait4(-1, &status, 0x40, NULL));
-    CHECK(fork() || (_exit(0), 0));
-    FAILS(EFAULT, wait4(-1, WILD, 0, NULL));
     FAILS(ECHILD, waitid(P_ALL, 0, &info, WEXITED | WNOHANG));
+    CHECK((child = fork()) || (_exit(0), 0));
+    FAILS(EFAULT, wait4(child, WILD, 0, NULL));
 }
 
 int main(void) {
