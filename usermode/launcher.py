@@ -11,6 +11,7 @@ import posix
 import sys
 
 import _usermode_core as core
+
 from syscalls.dispatch import Dispatcher, tables
 from syscalls.host.x86_64 import NUMBERS
 from usermode.errors import CANNOT_EXECUTE, NOT_FOUND, LoadError, UsermodeError, printable
@@ -21,10 +22,14 @@ from usermode.loader.interpreter import Loaded, LoadRequest, load
 from usermode.machine.address_space import AddressSpace
 from usermode.machine.regions import LIMIT
 from usermode.run import run
-from usermode.settings import Settings
+from usermode.settings import HINT, USAGE_STATUS, Information, Settings
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from usermode.run import Answer
 
 AT_FDCWD = -100
-AT_FLAGS, AT_SECURE, AT_EXECFD = 8, 23, 2
+AT_EXECFD, AT_FLAGS, AT_SECURE, AT_EXECFN = 2, 8, 23, 31
 PRESERVE_ARGV0 = 1
 ENOENT = 2
 PR_SET_NAME = 15
@@ -34,15 +39,21 @@ INTERNAL_ERROR = 70  # EX_SOFTWARE of <sysexits.h>
 
 
 class Invocation:
-    """What is to be run: the file already open, or -1, its path, and the guest's whole argv."""
+    """What is to be run: the file already open, or -1, its path, the guest's whole argv, and its AT_EXECFN.
 
-    __slots__ = ("argv", "fd", "path", "settings")
+    `execfn` differs from `path` when the kernel found an AArch64 interpreter in a script's `#!` line.
+    """
 
-    def __init__(self, settings: Settings, path: bytes, argv: list[bytes], fd: int) -> None:
+    __slots__ = ("argv", "execfn", "fd", "path", "settings")
+
+    def __init__(
+        self, settings: Settings, path: bytes, argv: list[bytes], fd: int, execfn: bytes
+    ) -> None:
         self.settings = settings
         self.path = path
         self.argv = argv
         self.fd = fd
+        self.execfn = execfn
 
 
 def command_line() -> list[bytes]:
@@ -51,7 +62,7 @@ def command_line() -> list[bytes]:
 
 
 def read_invocation(arguments: list[bytes]) -> Invocation:
-    """Find out how we were started. Raises UsermodeError."""
+    """Find out how we were started. Raises UsermodeError and Information."""
     settings = Settings()
     if not core.auxv(AT_SECURE):
         settings.read_environment()
@@ -62,13 +73,18 @@ def read_invocation(arguments: list[bytes]) -> Invocation:
         path = arguments[1]
         preserved = (core.auxv(AT_FLAGS) or 0) & PRESERVE_ARGV0
         argv = arguments[2:] if preserved else arguments[1:]
-        return Invocation(settings, path, argv, fd)
+        from usermode.restart import own_string
+
+        return Invocation(settings, path, argv, fd, own_string(core.auxv(AT_EXECFN) or 0) or path)
     rest = settings.read_options(arguments[1:])
     settings.check()
     if not rest:
-        raise UsermodeError("no program given", status=2, hint="usermode-aarch64 --help")
+        raise UsermodeError("no program given", status=USAGE_STATUS, hint=HINT)
     argv0 = rest[0] if settings.argv0 is None else settings.argv0
-    return Invocation(settings, rest[0], [argv0, *rest[1:]], -1)
+    if settings.program_fd >= 0:
+        posix.set_inheritable(settings.program_fd, False)
+    execfn = rest[0] if settings.execfn is None else settings.execfn
+    return Invocation(settings, rest[0], [argv0, *rest[1:]], settings.program_fd, execfn)
 
 
 def open_program(process: Process, invocation: Invocation) -> int:
@@ -91,11 +107,15 @@ def prepare(process: Process, invocation: Invocation) -> LoadRequest:
     fd = open_program(process, invocation)
     find = programs.finder(process.paths)
     secure = bool(core.auxv(AT_SECURE))
-    request = programs.request(fd, invocation.path, invocation.argv, core.environment(), find, secure)
-    process.executable = posix.readlink(b"/proc/self/fd/%d" % request.fd) if has_proc() else request.path
+    request = programs.request(
+        fd, invocation.path, invocation.argv, core.environment(), find, secure, invocation.execfn
+    )
+    process.executable = (
+        posix.readlink(b"/proc/self/fd/%d" % request.fd) if has_proc() else request.path
+    )
     process.argv = request.argv
     process.environment = request.envp
-    name = (invocation.path.rpartition(b"/")[2])[:15]
+    name = (invocation.execfn.rpartition(b"/")[2])[:15]
     core.host_call(NUMBERS["prctl"], PR_SET_NAME, name)
     return request
 
@@ -130,7 +150,9 @@ def start(invocation: Invocation) -> None:
     """Load the program and run its first thread. Raises UsermodeError if it cannot be loaded."""
     settings = invocation.settings
     compiled = tables()
-    core.configure(compiled.HOST_ROWS, compiled.STAT_COPY, compiled.OPEN_FLAG_PAIRS, bool(settings.sysroot))
+    core.configure(
+        compiled.HOST_ROWS, compiled.STAT_COPY, compiled.OPEN_FLAG_PAIRS, bool(settings.sysroot)
+    )
     dispatcher = Dispatcher(compiled)
     process = Process(AddressSpace(), signals.Actions(), settings)
     request = prepare(process, invocation)
@@ -141,23 +163,61 @@ def start(invocation: Invocation) -> None:
     inherit_mask(task)
     task.engine.set(PC, loaded.entry)
     task.engine.set(SP, loaded.stack_pointer)
-    answer = dispatcher.call
+    answer: Answer = dispatcher.call
     if settings.strace is not None:
         from usermode.kernel.tracing import traced
 
         answer = traced(dispatcher, settings.strace)
         task.engine.trace(True)
-    process.run = lambda thread: run(thread, answer)
+    process.run = lambda thread: run_guarded(thread, answer)
     process.run(task)
 
 
-def check_layout() -> None:
-    """Refuse a process whose own memory lies where the guest's goes (see `ensure_layout`)."""
-    if id(sys) < LIMIT and not sys.flags.dev_mode:
-        raise UsermodeError(
-            "the emulator's own memory lies in the guest's address space",
-            hint="run with a finite stack limit: ulimit -S -s 8192",
-        )
+def run_guarded(task: Task, answer: Answer) -> None:
+    """Run a guest thread. An error of ours ends the whole process, whichever thread meets it."""
+    try:
+        run(task, answer)
+    except Exception as error:
+        posix._exit(report(error, task.process.settings.debug))
+
+
+def ensure_layout(invocation: Invocation) -> None:
+    """See that our own memory lies above the guest's, if need be by starting again. Raises UsermodeError."""
+    settings = invocation.settings
+    if id(sys) < LIMIT:
+        from usermode.restart import restart
+
+        restart(invocation)
+    elif settings.stack_limit >= 0 or settings.personality >= 0:
+        from usermode.restart import restore
+
+        restore(settings)
+
+
+def report(error: Exception, debug: bytes) -> int:
+    """Say in one line what went wrong; with `debug` also where. Returns the exit status."""
+    if isinstance(error, UsermodeError):
+        text = f"usermode: {error.message}\n"
+        if error.hint:
+            text += f"usermode: {error.hint}\n"
+        status = error.status
+    else:
+        text = f"usermode: internal error: {error!r}"
+        text += where(error) if debug else " (USERMODE_DEBUG=1 tells more)\n"
+        status = INTERNAL_ERROR
+    posix.write(2, text.encode("utf-8", "backslashreplace"))
+    return status
+
+
+def where(error: BaseException) -> str:
+    """Return the call stack of an error; the traceback module is no part of the interpreter."""
+    text = "\n"
+    trace = error.__traceback__
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        text += f"  {code.co_filename}:{trace.tb_lineno} {code.co_qualname}\n"
+        trace = trace.tb_next
+    return text
 
 
 def main() -> int:
@@ -166,17 +226,11 @@ def main() -> int:
     try:
         invocation = read_invocation(command_line())
         debug = invocation.settings.debug
-        check_layout()
+        ensure_layout(invocation)
         start(invocation)
-    except UsermodeError as error:
-        text = f"usermode: {error.message}\n"
-        if error.hint:
-            text += f"usermode: {error.hint}\n"
-        posix.write(2, text.encode())
-        return error.status
+    except Information as wanted:
+        posix.write(1, wanted.text.encode())
+        return 0
     except Exception as error:
-        if debug:
-            raise
-        posix.write(2, f"usermode: internal error: {error!r} (USERMODE_DEBUG=1 tells more)\n".encode())
-        return INTERNAL_ERROR
+        return report(error, debug)
     return INTERNAL_ERROR

@@ -7,21 +7,76 @@ import posix
 
 from usermode.errors import UsermodeError, printable
 
-OPTIONS_WITH_VALUE = (b"--sysroot", b"--argv0", b"--cpu")
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+NAME = "usermode-aarch64"
 CPU_MODELS = (b"max",)
 USAGE_STATUS = 2
+HINT = f"{NAME} --help"
+
+VALUE, OPTIONAL_VALUE, NO_VALUE = "value", "optional value", "no value"
+
+OPTIONS = (
+    (b"--sysroot", VALUE, "DIR", "absolute paths that exist under DIR are taken from there"),
+    (b"--argv0", VALUE, "NAME", "give the program NAME as its first argument"),
+    (
+        b"--strace",
+        OPTIONAL_VALUE,
+        "FILE",
+        "show system calls on standard error, or write them to FILE",
+    ),
+    (b"--cpu", VALUE, "MODEL", "the CPU model; max is the only one"),
+    (b"--help", NO_VALUE, "", "show this and exit (also -h)"),
+    (b"--version", NO_VALUE, "", "show the version and exit"),
+    # Given by the interpreter to itself when it starts again, so without a description.
+    (b"--program-fd", VALUE, "", ""),
+    (b"--execfn", VALUE, "", ""),
+    (b"--restore-stack-limit", VALUE, "", ""),
+    (b"--restore-personality", VALUE, "", ""),
+)
+"""(name, VALUE, OPTIONAL_VALUE or NO_VALUE, name of the value, description), in the order of --help."""
+
+FORMS = {option: form for option, form, _, _ in OPTIONS}
+
+
+class Information(Exception):
+    """--help or --version: `text` is all that is to be done."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
 
 
 class Settings:
-    """How programs run. Bytes are paths as given; `strace` is None, b"" for standard error, or a file name."""
+    """How programs run. Bytes are paths as given; `strace` is None, b"" for standard error, or a file name.
 
-    __slots__ = ("argv0", "debug", "strace", "sysroot")
+    The rest is what the interpreter tells itself when it starts again: `program_fd` is the open program, or
+    -1, `execfn` its AT_EXECFN if that is not the path, `stack_limit` the soft RLIMIT_STACK and `personality`
+    the personality(2) that the guest is to have, -1 for what there is.
+    """
+
+    __slots__ = (
+        "argv0",
+        "debug",
+        "execfn",
+        "personality",
+        "program_fd",
+        "stack_limit",
+        "strace",
+        "sysroot",
+    )
 
     def __init__(self) -> None:
         self.sysroot = b""
         self.argv0: bytes | None = None
         self.strace: bytes | None = None
         self.debug = b""
+        self.program_fd = -1
+        self.execfn: bytes | None = None
+        self.stack_limit = -1
+        self.personality = -1
 
     def read_environment(self) -> None:
         """Take USERMODE_SYSROOT, USERMODE_STRACE and USERMODE_DEBUG."""
@@ -33,20 +88,34 @@ class Settings:
         self.debug = get(b"USERMODE_DEBUG", b"")
 
     def read_options(self, arguments: list[bytes]) -> list[bytes]:
-        """Take the options in front of the program's name and return the rest. Raises UsermodeError."""
+        """Take the options in front of the program's name and return the rest. Raises UsermodeError and Information."""
         i = 0
         while i < len(arguments) and arguments[i].startswith(b"-"):
             name, equals, value = arguments[i].partition(b"=")
             i += 1
-            if name == b"--":
+            if name == b"--" and not equals:
                 break
-            if name in OPTIONS_WITH_VALUE and not equals:
+            form = FORMS.get(b"--help" if name == b"-h" else name)
+            if form is None:
+                raise UsermodeError(
+                    f"unknown option {printable(name)}", status=USAGE_STATUS, hint=HINT
+                )
+            if form == NO_VALUE:
+                self._inform(name, bool(equals))
+            if form == VALUE and not equals:
                 if i == len(arguments):
-                    raise UsermodeError(f"{name.decode()} needs a value", status=USAGE_STATUS)
+                    raise UsermodeError(
+                        f"{name.decode()} needs a value", status=USAGE_STATUS, hint=HINT
+                    )
                 value = arguments[i]
                 i += 1
             self._set(name, value)
         return arguments[i:]
+
+    def _inform(self, name: bytes, has_value: bool) -> NoReturn:
+        if has_value:
+            raise UsermodeError(f"{name.decode()} takes no value", status=USAGE_STATUS, hint=HINT)
+        raise Information(version_text() if name == b"--version" else help_text())
 
     def _set(self, name: bytes, value: bytes) -> None:
         if name == b"--sysroot":
@@ -57,16 +126,18 @@ class Settings:
             self.strace = value
         elif name == b"--cpu":
             if value not in CPU_MODELS:
-                raise UsermodeError(
-                    f"no CPU model {printable(value)}: there is only max", status=USAGE_STATUS
-                )
+                message = f"no CPU model {printable(value)}: there is only max"
+                raise UsermodeError(message, status=USAGE_STATUS)
+        elif name == b"--execfn":
+            self.execfn = value
+        elif not value.isdigit():
+            raise UsermodeError(f"{name.decode()} needs a number", status=USAGE_STATUS)
+        elif name == b"--program-fd":
+            self.program_fd = int(value)
+        elif name == b"--restore-stack-limit":
+            self.stack_limit = int(value)
         else:
-            raise UsermodeError(
-                f"unknown option {printable(name)}",
-                status=USAGE_STATUS,
-                hint="usermode-aarch64 [--sysroot DIR] [--argv0 NAME] [--strace[=FILE]] [--cpu MODEL] "
-                "[--] PROGRAM [ARGUMENTS]",
-            )
+            self.personality = int(value)
 
     def as_options(self) -> list[bytes]:
         """Return the options that hand these settings on to the next program."""
@@ -74,7 +145,7 @@ class Settings:
         if self.sysroot:
             options += [b"--sysroot", self.sysroot]
         if self.strace is not None:
-            options.append(b"--strace=" + self.strace)
+            options.append(b"--strace=" + self.strace if self.strace else b"--strace")
         return options
 
     def check(self) -> None:
@@ -84,6 +155,30 @@ class Settings:
         try:
             posix.stat(self.sysroot + b"/.")
         except OSError as error:
-            raise UsermodeError(f"sysroot {printable(self.sysroot)}: {error.strerror}", status=USAGE_STATUS) from None
+            raise UsermodeError(
+                f"sysroot {printable(self.sysroot)}: {error.strerror}", status=USAGE_STATUS
+            ) from None
         if not self.sysroot.startswith(b"/"):
             self.sysroot = posix.getcwdb() + b"/" + self.sysroot
+
+
+def help_text() -> str:
+    """Return what --help shows."""
+    lines = [
+        f"Usage: {NAME} [OPTION]... PROGRAM [ARGUMENT]...",
+        "Run an AArch64 Linux program.",
+        "",
+    ]
+    for name, form, metavar, description in OPTIONS:
+        if description:
+            value = {VALUE: f" {metavar}", OPTIONAL_VALUE: f"[={metavar}]", NO_VALUE: ""}[form]
+            lines.append(f"  {name.decode() + value:<20} {description}")
+    lines.append(f"  {'--':<20} end the options")
+    return "\n".join(lines) + "\n"
+
+
+def version_text() -> str:
+    """Return what --version shows."""
+    from usermode.version import UNICORN, VERSION
+
+    return f"{NAME} {VERSION}\nUnicorn {UNICORN}\n"

@@ -28,7 +28,16 @@ PRCTL_ON_HOST = frozenset(
         *(23, 24, 25, 26, 27, 28, 29, 30),  # CAPBSET, TSC (EINVAL), SECUREBITS, TIMERSLACK
         *(31, 32, 33, 34),  # perf events, MCE_KILL
         *(36, 37, 38, 39),  # CHILD_SUBREAPER, NO_NEW_PRIVS
-        *(41, 42, 47, 52, 53, 57, 58, 0x59616D61),  # THP, CAP_AMBIENT, SPECULATION, IO_FLUSHER, PTRACER
+        *(
+            41,
+            42,
+            47,
+            52,
+            53,
+            57,
+            58,
+            0x59616D61,
+        ),  # THP, CAP_AMBIENT, SPECULATION, IO_FLUSHER, PTRACER
     )
 )
 """Options that mean on the host what they mean to the guest: attributes of the process, no CPU features."""

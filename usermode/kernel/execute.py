@@ -7,6 +7,7 @@ import posix
 from errno import EINVAL, ENOENT
 
 import _usermode_core as core
+
 from usermode.errors import LoadError
 from usermode.kernel import programs, signals
 from usermode.loader.interpreter import prepare
@@ -14,6 +15,8 @@ from usermode.machine.regions import LIMIT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import NoReturn
+
     from usermode.kernel.task import Task
 
 AT_FDCWD, AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH = -100, 0x100, 0x1000
@@ -21,37 +24,79 @@ SELF = b"/proc/self/exe"
 INTERPRETER_NAME = b"usermode-aarch64"
 
 
-def execute(task: Task, dirfd: int, path: bytes, argv: list[bytes], envp: list[bytes], flags: int) -> int:
+def execute(
+    task: Task, dirfd: int, path: bytes, argv: list[bytes], envp: list[bytes], flags: int
+) -> NoReturn:
     """Replace the program. Comes back only as OSError, with the caller intact."""
     if flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH):
         raise OSError(EINVAL, "")
     if not path and not flags & AT_EMPTY_PATH:
         raise OSError(ENOENT, "")
     argv = argv or [b""]
-    place = task.paths.resolve(dirfd, path, not flags & AT_SYMLINK_NOFOLLOW) if path else (dirfd, path)
-    fd = programs.open_program(*place, flags & AT_EMPTY_PATH)
+    place = (
+        task.paths.resolve(dirfd, path, not flags & AT_SYMLINK_NOFOLLOW) if path else (dirfd, path)
+    )
+    fd = programs.open_program(*place, flags)
+    program = posix.dup(fd)
     try:
-        guest = _check(task, fd, path, argv, envp)
+        _replace(task, dirfd, path, argv, envp, flags, place, fd, program)
+    finally:
+        posix.close(program)
+
+
+def _replace(
+    task: Task,
+    dirfd: int,
+    path: bytes,
+    argv: list[bytes],
+    envp: list[bytes],
+    flags: int,
+    place: tuple[int, bytes],
+    fd: int,
+    program: int,
+) -> NoReturn:
+    """Start the program open as `fd`, which is taken over, and as `program`, which a new start of ours inherits."""
+    name = _execfn(dirfd, path)
+    try:
+        guest = _check(task, fd, name, argv, envp)
     except LoadError as error:
         raise OSError(error.errno, error.message) from error
     task.process.actions.prepare_exec()
     signals.set_exec_mask(task.blocked)
     try:
         if guest:
-            special = task.paths.special(dirfd, path) if path else None
-            shown = task.process.executable if special else _name_for_new_start(dirfd, path)
-            options = [*task.process.settings.as_options(), b"--argv0", argv[0], b"--"]
-            core.execute(AT_FDCWD, SELF, [INTERPRETER_NAME, *options, shown, *argv[1:]], envp, 0)
+            _start_again(task, program, name, argv, envp)
         core.execute(*place, argv, envp, flags)
     finally:
         core.catch_faults()
         signals.set_host_mask(task.blocked)
 
 
+def _start_again(
+    task: Task, program: int, name: bytes, argv: list[bytes], envp: list[bytes]
+) -> None:
+    """Start the interpreter anew. Comes back where there is no /proc: the kernel may know us by binfmt_misc."""
+    options = [
+        *task.process.settings.as_options(),
+        b"--program-fd",
+        b"%d" % program,
+        b"--argv0",
+        argv[0],
+        b"--",
+    ]
+    posix.set_inheritable(program, True)
+    try:
+        core.execute(AT_FDCWD, SELF, [INTERPRETER_NAME, *options, name, *argv[1:]], envp, 0)
+    except OSError as error:
+        posix.set_inheritable(program, False)
+        if error.errno != ENOENT:
+            raise
+
+
 def _check(task: Task, fd: int, path: bytes, argv: list[bytes], envp: list[bytes]) -> bool:
     """Tell whether the program, or what runs the script, is the guest's; one that cannot be loaded is an error now."""
     find = programs.finder(task.paths)
-    request = programs.request(fd, path, argv, envp, find, False)
+    request = programs.request(fd, path, argv, envp, find, False, path)
     try:
         guest = programs.is_guest(request.fd)
         if guest:
@@ -61,8 +106,8 @@ def _check(task: Task, fd: int, path: bytes, argv: list[bytes], envp: list[bytes
     return guest
 
 
-def _name_for_new_start(dirfd: int, path: bytes) -> bytes:
-    """Return a path that names the program without `dirfd`, in the kernel's own form (fs/exec.c, alloc_bprm())."""
+def _execfn(dirfd: int, path: bytes) -> bytes:
+    """Return the program's AT_EXECFN, a path without `dirfd` (fs/exec.c, alloc_bprm())."""
     if dirfd == AT_FDCWD or path.startswith(b"/"):
         return path
     return b"/dev/fd/%d/%s" % (dirfd, path) if path else b"/dev/fd/%d" % dirfd

@@ -27,8 +27,8 @@ class Process:
     __slots__ = (
         "_paths",
         "actions",
-        "argv",
         "argument_range",
+        "argv",
         "auxv",
         "environment",
         "environment_range",

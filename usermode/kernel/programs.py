@@ -7,6 +7,7 @@ import posix
 from errno import EACCES
 
 import _usermode_core as core
+
 from syscalls.arch.aarch64 import cpu
 from syscalls.host.x86_64 import NUMBERS
 from usermode.loader.interpreter import Cpu, LoadRequest
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from usermode.kernel.paths import Paths
 
-AT_FDCWD, AT_EMPTY_PATH, AT_EACCESS = -100, 0x1000, 0x200
+AT_FDCWD, AT_SYMLINK_NOFOLLOW, AT_EACCESS, AT_EMPTY_PATH = -100, 0x100, 0x200, 0x1000
 AT_UID, AT_EUID, AT_GID, AT_EGID = 11, 12, 13, 14
 X_OK = 1
 S_IFMT, S_IFREG = 0o170000, 0o100000
@@ -33,13 +34,15 @@ _FACCESSAT2, _OPENAT = NUMBERS["faccessat2"], NUMBERS["openat"]
 def open_program(dirfd: int, path: bytes, flags: int = 0) -> int:
     """Open a file to run it, as execve(2) looks at it: a regular file that may be executed. Raises OSError.
 
-    `flags`: AT_EMPTY_PATH when `dirfd` is the file itself. A file without read permission cannot be loaded here.
+    `flags`: AT_EMPTY_PATH when `dirfd` may be the file itself, AT_SYMLINK_NOFOLLOW. A file without read permission cannot be loaded here.
     """
+    how = posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NONBLOCK
     if flags & AT_EMPTY_PATH and not path:
-        fd = posix.dup(dirfd)
-        posix.set_inheritable(fd, False)
+        fd = _reopen(dirfd, how)
     else:
-        fd = _checked(core.host_call(_OPENAT, dirfd, path, posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NONBLOCK, 0))
+        if flags & AT_SYMLINK_NOFOLLOW:
+            how |= posix.O_NOFOLLOW
+        fd = _checked(core.host_call(_OPENAT, dirfd, path, how, 0))
     try:
         if posix.fstat(fd).st_mode & S_IFMT != S_IFREG:
             raise OSError(EACCES, posix.strerror(EACCES))
@@ -48,6 +51,14 @@ def open_program(dirfd: int, path: bytes, flags: int = 0) -> int:
         posix.close(fd)
         raise
     return fd
+
+
+def _reopen(fd: int, how: int) -> int:
+    """Open a descriptor's file again, for it may be an O_PATH one; without /proc take the descriptor itself."""
+    try:
+        return posix.open(b"/proc/self/fd/%d" % fd, how)
+    except FileNotFoundError:
+        return posix.dup(fd)
 
 
 def _checked(result: int) -> int:
@@ -81,10 +92,15 @@ def credentials() -> tuple[int, int, int, int]:
 
 
 def request(
-    fd: int, path: bytes, argv: list[bytes], envp: list[bytes], find: Callable[[bytes], int], secure: bool
+    fd: int,
+    path: bytes,
+    argv: list[bytes],
+    envp: list[bytes],
+    find: Callable[[bytes], int],
+    secure: bool,
+    execfn: bytes,
 ) -> LoadRequest:
     """Describe what is to be loaded; `fd` may be a script and is taken over. Raises LoadError."""
-    execfn = path
     fd, path, argv = follow(fd, path, argv, find)
     persona = core.host_call(NUMBERS["personality"], PERSONALITY_ASK)
     return LoadRequest(

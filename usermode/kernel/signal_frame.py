@@ -47,7 +47,9 @@ def _top(task: Task, sp: int, action: Action) -> int:
     return sp
 
 
-def push(task: Task, number: int, info: bytes, action: Action, mask: int, fault: int, esr: int) -> None:
+def push(
+    task: Task, number: int, info: bytes, action: Action, mask: int, fault: int, esr: int
+) -> None:
     """Write the frame and set the registers to enter the handler. Raises OSError(EFAULT)."""
     state = task.engine.snapshot()
     words = list(_WORDS.unpack_from(state))

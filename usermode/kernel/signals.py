@@ -8,6 +8,7 @@ from _struct import Struct
 from errno import EINVAL
 
 import _usermode_core as core
+
 from syscalls.host.x86_64 import NUMBERS
 from usermode.kernel import signal_frame
 
@@ -56,7 +57,9 @@ class Action:
 
     __slots__ = ("flags", "handler", "mask", "restorer")
 
-    def __init__(self, handler: int = SIG_DFL, flags: int = 0, restorer: int = 0, mask: int = 0) -> None:
+    def __init__(
+        self, handler: int = SIG_DFL, flags: int = 0, restorer: int = 0, mask: int = 0
+    ) -> None:
         self.handler = handler
         self.flags = flags
         self.restorer = restorer

@@ -8,6 +8,7 @@ from _thread import get_native_id
 from errno import EINTR
 
 import _usermode_core as core
+
 from syscalls.errors import Restart
 from syscalls.host.x86_64 import NUMBERS
 from usermode.kernel import signal_frame, signals
@@ -102,7 +103,9 @@ class Task:
         action = self.process.actions.get(number)
         return action.handler, action.flags, action.restorer, action.mask
 
-    def set_signal_action(self, number: int, handler: int, flags: int, restorer: int, mask: int) -> None:
+    def set_signal_action(
+        self, number: int, handler: int, flags: int, restorer: int, mask: int
+    ) -> None:
         """Set a signal's action for the whole process. Raises OSError(EINVAL)."""
         self.process.actions.set(number, signals.Action(handler, flags, restorer, mask))
         if handler == signals.SIG_IGN:  # what is pending goes too: do_sigaction()
@@ -157,26 +160,35 @@ class Task:
     # ---- starting and ending ----
 
     def clone(
-        self, flags: int, signal: int, stack: int, parent_tid: int, tls: int, child_tid: int, pidfd: int
+        self,
+        flags: int,
+        signal: int,
+        stack: int,
+        parent_tid: int,
+        tls: int,
+        child_tid: int,
+        pidfd: int,
     ) -> int:
         """Start a thread or a process: see `usermode.kernel.clone`."""
         from usermode.kernel.clone import clone
 
         return clone(self, flags, signal, stack, parent_tid, tls, child_tid, pidfd)
 
-    def execute(self, dirfd: int, path: bytes, argv: list[bytes], envp: list[bytes], flags: int) -> int:
+    def execute(
+        self, dirfd: int, path: bytes, argv: list[bytes], envp: list[bytes], flags: int
+    ) -> NoReturn:
         """Replace the program: see `usermode.kernel.execute`."""
         from usermode.kernel.execute import execute
 
-        return execute(self, dirfd, path, argv, envp, flags)
+        execute(self, dirfd, path, argv, envp, flags)
 
-    def exit(self, status: int) -> int:
+    def exit(self, status: int) -> NoReturn:
         """End this thread."""
         from usermode.kernel.clone import exit_thread
 
         exit_thread(self, status)
 
-    def exit_group(self, status: int) -> int:
+    def exit_group(self, status: int) -> NoReturn:
         """End the process."""
         self.process.before_exit()
         posix._exit(status)

@@ -8,6 +8,7 @@ lays them out.
 from __future__ import annotations
 
 import _usermode_core as core
+
 from usermode.kernel import signals
 from usermode.kernel.programs import stack_limit
 from usermode.machine import stops
@@ -69,7 +70,9 @@ def _fault(task: Task) -> None:
     task.last_fault = None
     if region is None and space.grow_down(address, stack_limit()):
         return
-    refused = region and not permitted  # else the host has no page there: MADV_GUARD_INSTALL, or a file cut short
+    refused = (
+        region and not permitted
+    )  # else the host has no page there: MADV_GUARD_INSTALL, or a file cut short
     kind = PERMISSION_FAULT if refused else TRANSLATION_FAULT
     code = SEGV_ACCERR if refused else SEGV_MAPERR
     signals.force(task, SIGSEGV, code, address, _abort(access) | kind)

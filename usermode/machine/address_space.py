@@ -9,7 +9,7 @@ judges: a call that must fail is made, and its errno is the guest's.
 from __future__ import annotations
 
 from _thread import allocate_lock
-from errno import EEXIST, EINVAL, ENOMEM, EOPNOTSUPP, EPERM
+from errno import EEXIST, EINVAL, ENOMEM, EPERM
 
 import _usermode_core as core
 
@@ -31,6 +31,7 @@ HOST_ONLY_FLAGS = (
     0xC0  # MAP_32BIT, MAP_ABOVE4G: unknown bits to the guest's kernel, which ignores them
 )
 PLACING_FLAGS = MAP_FIXED | MAP_FIXED_NOREPLACE | MAP_GROWSDOWN | HOST_ONLY_FLAGS
+UNKNOWN_FLAG = 0x2000000
 SPECIAL_FLAGS = MAP_HUGETLB | MAP_GROWSDOWN | HOST_ONLY_FLAGS
 
 # What a region's flags hold: MAP_TYPE, MAP_GROWSDOWN, MADV_DONTFORK, and for a System V segment the address where
@@ -98,15 +99,17 @@ class AddressSpace(Regions):
         """Map as mmap(2) and return the address; `offset` in bytes."""
         length = (size + PAGE - 1) & -PAGE
         clean = flags & ~PLACING_FLAGS
-        align = PAGE
+        align, refused = PAGE, 0
         if flags & SPECIAL_FLAGS or flags & MAP_TYPE == MAP_SHARED_VALIDATE:
-            self._check_flags(flags)
+            refused = self._refused_flags(flags)
             if flags & MAP_HUGETLB:
                 align = 1 << (flags >> HUGE_SHIFT & HUGE_MASK or HUGE_DEFAULT)
                 length = (length + align - 1) & -align
-        if not 0 < length <= self.limit:
+        if refused or not 0 < length <= self.limit:
+            if length > self.limit:
+                length = TOO_LARGE
             return checked(
-                core.host_call(HOST_MMAP, 0, TOO_LARGE if size else 0, prot & 7, clean, fd, offset)
+                core.host_call(HOST_MMAP, 0, length, prot & 7, clean | refused, fd, offset)
             )
         if prot & PROT_EXEC and not flags & MAP_ANONYMOUS:
             self._check_executable(fd)
@@ -127,14 +130,15 @@ class AddressSpace(Regions):
             core.protect(address, address + length, GUEST_PERMISSIONS[prot & 7])
         return address
 
-    def _check_flags(self, flags: int) -> None:
-        """Refuse what the host would not, because it is never told or takes the bit for another."""
-        private_memory = flags & MAP_ANONYMOUS and flags & MAP_TYPE == MAP_PRIVATE
-        if flags & MAP_GROWSDOWN and not private_memory:
-            raise OSError(EINVAL, "")
+    def _refused_flags(self, flags: int) -> int:
+        """Return flags for which the host refuses what the guest's kernel would, in its own order of errors."""
+        refused = 0
+        if flags & MAP_GROWSDOWN and (not flags & MAP_ANONYMOUS or flags & MAP_TYPE == MAP_SHARED):
+            refused = MAP_GROWSDOWN
         unknown = flags & (HOST_ONLY_FLAGS | MAP_FIXED_NOREPLACE)
         if unknown and flags & MAP_TYPE == MAP_SHARED_VALIDATE:
-            raise OSError(EINVAL if flags & MAP_ANONYMOUS else EOPNOTSUPP, "")
+            refused |= UNKNOWN_FLAG
+        return refused
 
     def _check_executable(self, fd: int) -> None:
         """Refuse code from a file system mounted noexec; the host's mapping is never executable."""

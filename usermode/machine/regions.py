@@ -101,6 +101,8 @@ class Regions:
         starts, regions = self._starts, self._regions
         first = bisect_left(starts, start)
         last = bisect_left(starts, end, first)
+        if end > self._searched:
+            self._note_gaps(regions[max(first - 1, 0) : last + 1])
         new = []
         if last and regions[last - 1][1] > end:
             _, high, old, old_flags = regions[last - 1]
@@ -152,26 +154,33 @@ class Regions:
             end_of_gap = starts[above] if above < len(starts) else self._top
             self._searched = min(max(end_of_gap, self._searched), self._top)
 
+    def _note_gaps(self, near: list[Region]) -> None:
+        """A mapping comes into the searched part: no gap grows, but for one that was kept below a stack."""
+        for region in near:
+            if region[3] & MAP_GROWSDOWN:
+                self.top = self._top
+
     def place(self, size: int, align: int = PAGE) -> int:
         """Find a free range below `top`, highest first, else above it. Raises OSError(ENOMEM)."""
         at = None
         if size > self._hole and align == PAGE:
-            at = self._search(self._searched, FLOOR, size, align)
+            at = self._search(self._searched, FLOOR, size, align, self._hole)
         if at is None:
-            self._hole = 0
-            at = self._search(self._top, FLOOR, size, align)
+            at = self._search(self._top, FLOOR, size, align, 0)
         if at is None:
-            at = self._search(self.limit, self._top, size, align)
+            at = self._search(self.limit, self._top, size, align, 0)
         if at is None:
             raise OSError(ENOMEM, "")
         return at
 
-    def _search(self, ceiling: int, floor: int, size: int, align: int) -> int | None:
-        """Return the highest aligned address in [floor, ceiling) with `size` free bytes."""
+    def _search(self, ceiling: int, floor: int, size: int, align: int, hole: int) -> int | None:
+        """Return the highest aligned address in [floor, ceiling) with `size` free bytes.
+
+        `hole`: the largest gap known above `ceiling`.
+        """
         regions = self._regions
-        hole = self._hole
         i = bisect_left(self._starts, ceiling)
-        end = ceiling
+        end = gap_end = ceiling
         if i < len(regions) and regions[i][3] & MAP_GROWSDOWN:
             end = min(end, regions[i][0] - STACK_GUARD_GAP)
         while end > floor:
@@ -180,14 +189,14 @@ class Regions:
             at = (end - size) & -align
             if at >= start:
                 if ceiling <= self._top:
-                    self._searched = end
+                    self._searched = gap_end
                     self._hole = hole
                 return at
             if end - start > hole:
                 hole = end - start
             if i < 0:
                 break
-            end = regions[i][0]
+            end = gap_end = regions[i][0]
             if regions[i][3] & MAP_GROWSDOWN:
                 end -= STACK_GUARD_GAP
         return None

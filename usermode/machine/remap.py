@@ -44,7 +44,7 @@ def remap(space: AddressSpace, old: int, old_size: int, new_size: int, flags: in
             if new_size < old_size:
                 space.locked_unmap(old + new_size, old + old_size)
             return old
-        if old + old_size > region[1]:
+        if old + min(old_size, new_size) > region[1]:
             raise OSError(EFAULT, "")
         if not flags & (MREMAP_FIXED | MREMAP_DONTUNMAP):
             if old_size and _grow_in_place(space, old, old_size, new_size, region):
@@ -100,6 +100,9 @@ def _move(
 ) -> int:
     if flags & MREMAP_FIXED:
         space.locked_unmap(new, new + new_size)
+        if old_size > new_size:
+            space.locked_unmap(old + new_size, old + old_size)
+            old_size = new_size
     elif not flags & MREMAP_DONTUNMAP or new < FLOOR or not space.fits(new, new + new_size):
         new = space.place(new_size)
     kept = flags & MREMAP_DONTUNMAP or not old_size

@@ -154,8 +154,8 @@ static void populate(void) {
 }
 
 static void hints_change_nothing(void) {
-    static const int hints[] = {MADV_NORMAL,   MADV_RANDOM,   MADV_SEQUENTIAL, MADV_WILLNEED,
-                                MADV_DONTDUMP, MADV_DODUMP,   MADV_COLD,       MADV_PAGEOUT};
+    static const int hints[] = {MADV_NORMAL,   MADV_RANDOM, MADV_SEQUENTIAL, MADV_WILLNEED,
+                                MADV_DONTDUMP, MADV_DODUMP, MADV_COLD,       MADV_PAGEOUT};
     byte *p = filled(4);
     for (size_t i = 0; i < sizeof hints / sizeof *hints; i++) {
         CHECK(madvise((void *)p, 4 * PAGE, hints[i]) == 0);

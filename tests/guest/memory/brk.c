@@ -24,7 +24,8 @@ static void grows_and_shrinks(void) {
         CHECK(pages[i] == 0);
     }
     memset(pages, 1, 8 * PAGE);
-    CHECK(brk_to(pages + 4 * PAGE + 1) == pages + 4 * PAGE + 1); /* any byte, not only whole pages */
+    CHECK(brk_to(pages + 4 * PAGE + 1) ==
+          pages + 4 * PAGE + 1); /* any byte, not only whole pages */
     pages[5 * PAGE - 1] = 1;
     FAULTS(SIGSEGV, SEGV_MAPERR, pages + 5 * PAGE, pages[5 * PAGE] = 1);
     CHECK(brk_to(pages + 8 * PAGE) == pages + 8 * PAGE);
@@ -75,7 +76,8 @@ static void limit_of_data(void) {
         CHECK(setrlimit(RLIMIT_DATA, &limit) == 0);
         char *end = brk_to(0);
         CHECK(brk_to(end + (64 << 20)) == end);
-        FAILS(ENOMEM, mmap(NULL, 64 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+        FAILS(ENOMEM,
+              mmap(NULL, 64 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
         _exit(0);
     }
     int status;

@@ -52,12 +52,9 @@ static void rights(void) {
     static const struct {
         int prot;
         const char *shown;
-    } cases[] = {{PROT_NONE, "---p"},
-                 {PROT_READ, "r--p"},
-                 {PROT_WRITE, "-w-p"},
-                 {RW, "rw-p"},
-                 {PROT_EXEC, "--xp"},
-                 {PROT_READ | PROT_EXEC, "r-xp"},
+    } cases[] = {{PROT_NONE, "---p"},     {PROT_READ, "r--p"},
+                 {PROT_WRITE, "-w-p"},    {RW, "rw-p"},
+                 {PROT_EXEC, "--xp"},     {PROT_READ | PROT_EXEC, "r-xp"},
                  {RW | PROT_EXEC, "rwxp"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char *p = mmap(NULL, 3 * PAGE, cases[i].prot, ANON, -1, 0);

@@ -2,9 +2,12 @@
 /* mmap(2) and munmap(2): where mappings go, what is refused and with which errno. */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "../check.h"
@@ -67,9 +70,9 @@ static void hints(void) {
     char *room = mmap(NULL, 64 * PAGE, PROT_NONE, ANON, -1, 0);
     CHECK(room != MAP_FAILED && munmap(room, 64 * PAGE) == 0);
     char *p = mmap(room + 8 * PAGE, PAGE, RW, ANON, -1, 0);
-    CHECK(p == room + 8 * PAGE);                                /* free: taken as it is */
+    CHECK(p == room + 8 * PAGE); /* free: taken as it is */
     char *q = mmap(room + 8 * PAGE, PAGE, RW, ANON, -1, 0);
-    CHECK(q != MAP_FAILED && q != p);                           /* taken: elsewhere */
+    CHECK(q != MAP_FAILED && q != p); /* taken: elsewhere */
     char *r = mmap(room + 16 * PAGE + 123, PAGE, RW, ANON, -1, 0);
     CHECK(r == room + 16 * PAGE);                               /* a hint is rounded down */
     char *s = mmap(room + 7 * PAGE, 2 * PAGE, RW, ANON, -1, 0); /* does not fit */
@@ -142,7 +145,7 @@ static void refusals(void) {
     FAILS(EACCES, raw_mmap(0, PAGE, PROT_EXEC, MAP_PRIVATE, writing, 0));
     FAILS(ENODEV, raw_mmap(0, PAGE, PROT_READ, MAP_PRIVATE, folder, 0));
     FAILS(ENODEV, raw_mmap(0, PAGE, PROT_READ, MAP_PRIVATE, pipes[0], 0));
-    CHECK(raw_mmap(0, PAGE, RW, MAP_PRIVATE, reading, 0) != -1); /* a copy: reading is enough */
+    CHECK(raw_mmap(0, PAGE, RW, MAP_PRIVATE, reading, 0) != -1);  /* a copy: reading is enough */
     CHECK(raw_mmap(0, PAGE, RW | 0x40000000, ANON, -1, 0) != -1); /* unknown PROT_ bits */
     CHECK(raw_mmap(0, PAGE, PROT_READ, MAP_PRIVATE | 1 << 25, fd, 0) != -1);
     close(fd), close(reading), close(writing), close(folder), close(path);
@@ -157,7 +160,7 @@ static void munmap_refusals(void) {
     FAILS(EINVAL, syscall(SYS_munmap, WILD, PAGE));
     FAILS(EINVAL, syscall(SYS_munmap, -PAGE, PAGE));
     *p = 1;
-    CHECK(munmap(p, 1) == 0); /* a part of a page is the page */
+    CHECK(munmap(p, 1) == 0);                            /* a part of a page is the page */
     CHECK(munmap(p, PAGE) == 0 && munmap(p, PAGE) == 0); /* nothing there: no error */
     p[PAGE] = 1;
     CHECK(munmap(p, 2 * PAGE) == 0);
@@ -212,6 +215,29 @@ static void huge_pages_or_none(void) {
     CHECK(munmap(p, 1 << 21) == 0);
 }
 
+static void no_code_from_noexec(void) {
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (!child) {
+        if (mkdir("mount", 0700) || unshare(CLONE_NEWNS) ||
+            mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+            mount("none", "mount", "tmpfs", MS_NOEXEC, NULL)) {
+            _exit(SKIPPED);
+        }
+        int fd = file_with("mount/file", PAGE);
+        FAILS(EPERM, mmap(NULL, PAGE, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0));
+        CHECK(mmap(NULL, PAGE, RW, MAP_SHARED, fd, 0) != MAP_FAILED);
+        _exit(0);
+    }
+    int status;
+    CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status));
+    if (WEXITSTATUS(status) == SKIPPED) {
+        printf("cannot mount here\n");
+        return;
+    }
+    CHECK(WEXITSTATUS(status) == 0);
+}
+
 int main(void) {
     RUN(anonymous_memory_is_zero);
     RUN(mappings_do_not_overlap);
@@ -225,5 +251,6 @@ int main(void) {
     RUN(shared_file);
     RUN(write_only_can_be_read);
     RUN(huge_pages_or_none);
+    RUN(no_code_from_noexec);
     return 0;
 }

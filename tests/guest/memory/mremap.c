@@ -163,7 +163,7 @@ static void refusals(void) {
     FAILS(EFAULT, mremap(p, 6 * PAGE, 7 * PAGE, MREMAP_MAYMOVE)); /* the old range has a hole */
     CHECK(mprotect(p + PAGE, PAGE, PROT_READ) == 0);
     FAILS(EFAULT, mremap(p, 4 * PAGE, 5 * PAGE, MREMAP_MAYMOVE)); /* two mappings */
-    errno = 0; /* ENOMEM before Linux 6.17 */
+    errno = 0;                                                    /* ENOMEM before Linux 6.17 */
     CHECK(syscall(SYS_mremap, p, PAGE, -PAGE, MREMAP_MAYMOVE, 0) == -1);
     FAILS(EFAULT, syscall(SYS_mremap, 1UL << 20, PAGE, 2 * PAGE, 0, 0));
     holds(p, 4, 4);

@@ -200,7 +200,8 @@ static void all_signals_can_wait(void) {
         CHECK(sigaction(number, NULL, &saved) == 0);
         CHECK(syscall(SYS_rt_sigprocmask, SIG_SETMASK, &one, NULL, 8) == 0);
         bool stops = number == SIGTSTP || number == SIGTTIN || number == SIGTTOU;
-        bool ignored = number == SIGCHLD || number == SIGCONT || number == SIGURG || number == SIGWINCH;
+        bool ignored =
+            number == SIGCHLD || number == SIGCONT || number == SIGURG || number == SIGWINCH;
         if (!stops && !ignored) {
             CHECK(kill(getpid(), number) == 0); /* the default action would end the process */
         }

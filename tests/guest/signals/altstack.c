@@ -46,20 +46,23 @@ static void arm(int flags) {
 
 static void disabled_at_first(void) {
     stack_t now;
-    CHECK(sigaltstack(NULL, &now) == 0 && now.ss_flags == SS_DISABLE && now.ss_size == 0 && !now.ss_sp);
+    CHECK(sigaltstack(NULL, &now) == 0 && now.ss_flags == SS_DISABLE && now.ss_size == 0 &&
+          !now.ss_sp);
 }
 
 static void used_when_asked_for(void) {
     stack_t now;
     arm(0);
-    CHECK(sigaltstack(NULL, &now) == 0 && now.ss_sp == area && now.ss_size == SIZE && now.ss_flags == 0);
+    CHECK(sigaltstack(NULL, &now) == 0 && now.ss_sp == area && now.ss_size == SIZE &&
+          now.ss_flags == 0);
     set(SIGUSR1, look, 0);
     raise(SIGUSR1);
     CHECK(!on_area && inside.ss_flags == 0 && frame_tells);
     set(SIGUSR1, look, SA_ONSTACK);
     arm(0);
     raise(SIGUSR1);
-    CHECK(on_area && inside.ss_flags == SS_ONSTACK && inside.ss_sp == area && refused && frame_tells);
+    CHECK(on_area && inside.ss_flags == SS_ONSTACK && inside.ss_sp == area && refused &&
+          frame_tells);
     CHECK(sigaltstack(NULL, &now) == 0 && now.ss_flags == 0);
 }
 
@@ -70,7 +73,8 @@ static void autodisarm(void) {
     CHECK(sigaltstack(NULL, &now) == 0 && (unsigned)now.ss_flags == SS_AUTODISARM);
     raise(SIGUSR1);
     CHECK(on_area && inside.ss_flags == SS_DISABLE && frame_tells);
-    CHECK(sigaltstack(NULL, &now) == 0 && (unsigned)now.ss_flags == SS_AUTODISARM && now.ss_sp == area);
+    CHECK(sigaltstack(NULL, &now) == 0 && (unsigned)now.ss_flags == SS_AUTODISARM &&
+          now.ss_sp == area);
 }
 
 static volatile int levels;
@@ -140,7 +144,8 @@ static void without_one_an_overflow_kills(void) {
         _exit(0);
     }
     int status;
-    CHECK(waitpid(child, &status, 0) == child && WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
+    CHECK(waitpid(child, &status, 0) == child && WIFSIGNALED(status) &&
+          WTERMSIG(status) == SIGSEGV);
 }
 
 static void fork_keeps_it(void) {

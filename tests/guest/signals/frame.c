@@ -73,7 +73,8 @@ static void inspect(int number, siginfo_t *info, void *context) {
     (void)number, (void)info;
     kept = uc->uc_mcontext;
     uint64_t *low = (uint64_t *)&fp->vregs[9];
-    fpsimd_right = fp && fp->head.size == sizeof *fp && low[0] == 0x1111222233334444 && low[1] == 0x5555666677778888;
+    fpsimd_right = fp && fp->head.size == sizeof *fp && low[0] == 0x1111222233334444 &&
+                   low[1] == 0x5555666677778888;
     struct esr_context *syndrome = (struct esr_context *)find(uc, ESR_MAGIC);
     esr = syndrome ? syndrome->esr : 0;
     frame_right = (uintptr_t)uc % 16 == 0 && (uintptr_t)info + 128 == (uintptr_t)uc &&
@@ -159,7 +160,8 @@ static void division_by_zero_is_zero(void) {
 }
 
 static void plain_handler_gets_arguments_too(int number, siginfo_t *info, void *context) {
-    count = number == SIGUSR1 && info->si_signo == SIGUSR1 && ((ucontext_t *)context)->uc_flags == 0;
+    count =
+        number == SIGUSR1 && info->si_signo == SIGUSR1 && ((ucontext_t *)context)->uc_flags == 0;
 }
 
 /* arm64 hands all three arguments over only with SA_SIGINFO; setup_return(). */

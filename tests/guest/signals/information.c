@@ -53,7 +53,8 @@ static void values_are_queued_in_order(void) {
     set(high);
     mask(bit(low) | bit(high));
     for (int i = 0; i < 3; i++) {
-        CHECK(sigqueue(getpid(), high, (union sigval){.sival_ptr = (void *)(0x123456789abcull + i)}) == 0);
+        CHECK(sigqueue(getpid(), high,
+                       (union sigval){.sival_ptr = (void *)(0x123456789abcull + i)}) == 0);
         CHECK(sigqueue(getpid(), low, (union sigval){.sival_int = i}) == 0);
     }
     mask(0);
@@ -61,7 +62,8 @@ static void values_are_queued_in_order(void) {
     for (int i = 0; i < 3; i++) {
         CHECK(seen[i].si_signo == low && seen[i].si_code == SI_QUEUE && seen[i].si_int == i);
         CHECK(seen[i].si_pid == getpid());
-        CHECK(seen[3 + i].si_signo == high && seen[3 + i].si_ptr == (void *)(0x123456789abcull + i));
+        CHECK(seen[3 + i].si_signo == high &&
+              seen[3 + i].si_ptr == (void *)(0x123456789abcull + i));
     }
 }
 

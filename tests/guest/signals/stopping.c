@@ -69,7 +69,8 @@ static void stop_and_go_on(void) {
         }
         setpgid(child, child);
         CHECK(waitpid(child, &status, WUNTRACED) == child);
-        if (WIFEXITED(status)) { /* an orphaned process group does not stop for the terminal's signals */
+        if (WIFEXITED(
+                status)) { /* an orphaned process group does not stop for the terminal's signals */
             CHECK(*number != SIGSTOP && WEXITSTATUS(status) == 4);
             continue;
         }
@@ -116,7 +117,8 @@ static void death_in_a_thread_ends_the_process(void) {
             pause();
         }
     }
-    CHECK(waitpid(child, &status, 0) == child && WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
+    CHECK(waitpid(child, &status, 0) == child && WIFSIGNALED(status) &&
+          WTERMSIG(status) == SIGTERM);
 }
 
 static void killing_a_busy_process(void) {

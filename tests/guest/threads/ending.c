@@ -92,7 +92,8 @@ static pthread_mutex_t *shared;
 
 static pthread_mutex_t *robust(int pshared) {
     pthread_mutexattr_t attributes;
-    pthread_mutex_t *mutex = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    pthread_mutex_t *mutex =
+        mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     pthread_mutexattr_init(&attributes);
     pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
     pthread_mutexattr_setpshared(&attributes, pshared);
@@ -123,7 +124,8 @@ static void locks_of_dead_owners(void) {
             CHECK(WTERMSIG(status_of(lock_and_die)) == SIGKILL);
         } else {
             pthread_t thread;
-            CHECK(pthread_create(&thread, NULL, i ? lock_and_leave_later : lock_and_leave, NULL) == 0);
+            CHECK(pthread_create(&thread, NULL, i ? lock_and_leave_later : lock_and_leave, NULL) ==
+                  0);
             if (i) {
                 usleep(10000); /* now it waits for a lock whose owner dies */
             } else {

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Starting the interpreter again when the kernel laid out its memory where the guest's goes.
+
+The kernel's legacy layout, which an unlimited stack or ADDR_COMPAT_LAYOUT asks for, puts mappings at a third of the address
+space and upwards (arch/x86/mm/mmap.c), below the 2^46 that divide guest and emulator. So the interpreter starts
+once more with a finite stack limit and without that personality, and gives both back to the guest.
+"""
+
+from __future__ import annotations
+
+import posix
+from _struct import Struct
+
+import _usermode_core as core
+
+from syscalls.host.x86_64 import NUMBERS
+from usermode.errors import UsermodeError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+    from usermode.launcher import Invocation
+    from usermode.settings import Settings
+
+AT_FDCWD = -100
+SELF = b"/proc/self/exe"
+RLIMIT_STACK = 3
+INFINITY = (1 << 64) - 1
+FINITE = 8 << 20
+PERSONALITY_ASK, ADDR_COMPAT_LAYOUT = 0xFFFFFFFF, 0x0200000
+PAGE, PATH_MAX = 4096, 4096
+
+_LIMIT = Struct("<QQ")
+_PRLIMIT, _PERSONALITY = NUMBERS["prlimit64"], NUMBERS["personality"]
+
+
+def stack_limits() -> tuple[int, int]:
+    """Return the soft and the hard RLIMIT_STACK."""
+    limits = bytearray(_LIMIT.size)
+    core.host_call(_PRLIMIT, 0, RLIMIT_STACK, 0, limits)
+    soft, hard = _LIMIT.unpack(limits)
+    return soft, hard
+
+
+def restart(invocation: Invocation) -> NoReturn:
+    """Start again with a layout that fits. Raises UsermodeError when that cannot be, or has been done in vain."""
+    settings = invocation.settings
+    soft, hard = stack_limits()
+    persona = core.host_call(_PERSONALITY, PERSONALITY_ASK)
+    if (soft == INFINITY or persona & ADDR_COMPAT_LAYOUT) and settings.stack_limit < 0:
+        core.host_call(_PRLIMIT, 0, RLIMIT_STACK, _LIMIT.pack(min(soft, hard, FINITE), hard), 0)
+        core.host_call(_PERSONALITY, persona & ~ADDR_COMPAT_LAYOUT)
+        options = [
+            *settings.as_options(),
+            *(b"--restore-stack-limit", b"%d" % soft, b"--restore-personality", b"%d" % persona),
+            *(b"--execfn", invocation.execfn, b"--argv0", invocation.argv[0]),
+        ]
+        if invocation.fd >= 0:
+            posix.set_inheritable(invocation.fd, True)
+            options += [b"--program-fd", b"%d" % invocation.fd]
+        argv = [b"usermode-aarch64", *options, b"--", invocation.path, *invocation.argv[1:]]
+        try:
+            core.execute(AT_FDCWD, SELF, argv, core.environment(), 0)
+        except OSError:
+            pass  # no /proc here: told below, as the layout is what stands in the way
+    raise UsermodeError(
+        "the emulator's own memory lies in the guest's address space",
+        hint="run with a finite stack limit (ulimit -S -s 8192) and vm.legacy_va_layout=0",
+    )
+
+
+def restore(settings: Settings) -> None:
+    """Give the guest the stack limit and the personality that the first start had."""
+    if settings.stack_limit >= 0:
+        core.host_call(
+            _PRLIMIT, 0, RLIMIT_STACK, _LIMIT.pack(settings.stack_limit, stack_limits()[1]), 0
+        )
+    if settings.personality >= 0:
+        core.host_call(_PERSONALITY, settings.personality)
+
+
+def own_string(address: int) -> bytes:
+    """Read a string of our own, such as one the kernel put on the stack, up to its NUL. b"" if there is none.
+
+    The core reads guest memory only, so the kernel copies it, page by page, through a pipe.
+    """
+    text = b""
+    read_end, write_end = posix.pipe2(posix.O_CLOEXEC)
+    try:
+        while len(text) < PATH_MAX and b"\0" not in text:
+            start = address + len(text)
+            size = core.host_call(NUMBERS["write"], write_end, start, PAGE - start % PAGE)
+            if size <= 0:
+                break
+            text += posix.read(read_end, size)
+    finally:
+        posix.close(read_end)
+        posix.close(write_end)
+    return text.partition(b"\0")[0]
