@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The interpreter's entry: what the kernel, `usermode run` and a guest's execve(2) start.
 
-Started by the kernel through binfmt_misc (AT_EXECFD is there): argv = [interpreter, path, argv0, arguments…] with flag P,
-which AT_FLAGS bit 0 tells, or [interpreter, path, arguments…]. Started by hand: options, program, arguments.
+Started by the kernel through binfmt_misc (AT_EXECFD is there): argv = [interpreter, path, argv0, arguments…] with
+flag P, which AT_FLAGS bit 0 tells, or [interpreter, path, arguments…]. Started by hand: options, program, arguments.
 """
 
 from __future__ import annotations
@@ -177,7 +177,7 @@ def run_guarded(task: Task, answer: Answer) -> None:
     """Run a guest thread. An error of ours ends the whole process, whichever thread meets it."""
     try:
         run(task, answer)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  the outermost edge of a thread
         posix._exit(report(error, task.process.settings.debug))
 
 
@@ -231,6 +231,6 @@ def main() -> int:
     except Information as wanted:
         posix.write(1, wanted.text.encode())
         return 0
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  the outermost edge
         return report(error, debug)
     return INTERNAL_ERROR

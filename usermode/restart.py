@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Starting the interpreter again when the kernel laid out its memory where the guest's goes.
 
-The kernel's legacy layout, which an unlimited stack or ADDR_COMPAT_LAYOUT asks for, puts mappings at a third of the address
-space and upwards (arch/x86/mm/mmap.c), below the 2^46 that divide guest and emulator. So the interpreter starts
-once more with a finite stack limit and without that personality, and gives both back to the guest.
+The kernel's legacy layout, which an unlimited stack or ADDR_COMPAT_LAYOUT asks for, puts mappings at a third of
+the address space and upwards (arch/x86/mm/mmap.c), below the 2^46 that divide guest and emulator. So the interpreter
+starts once more with a finite stack limit and without that personality, and gives both back to the guest.
 """
 
 from __future__ import annotations

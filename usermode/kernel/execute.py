@@ -36,40 +36,24 @@ def execute(
     place = (
         task.paths.resolve(dirfd, path, not flags & AT_SYMLINK_NOFOLLOW) if path else (dirfd, path)
     )
-    fd = programs.open_program(*place, flags)
-    program = posix.dup(fd)
+    program = programs.open_program(*place, flags)
     try:
-        _replace(task, dirfd, path, argv, envp, flags, place, fd, program)
-    finally:
-        posix.close(program)
-
-
-def _replace(
-    task: Task,
-    dirfd: int,
-    path: bytes,
-    argv: list[bytes],
-    envp: list[bytes],
-    flags: int,
-    place: tuple[int, bytes],
-    fd: int,
-    program: int,
-) -> NoReturn:
-    """Start the program open as `fd`, which is taken over, and as `program`, which a new start of ours inherits."""
-    name = _execfn(dirfd, path)
-    try:
-        guest = _check(task, fd, name, argv, envp)
-    except LoadError as error:
-        raise OSError(error.errno, error.message) from error
-    task.process.actions.prepare_exec()
-    signals.set_exec_mask(task.blocked)
-    try:
+        name = _execfn(dirfd, path)
+        guest = _check(task, posix.dup(program), name, argv, envp)
+        _prepare_signals(task)
         if guest:
             _start_again(task, program, name, argv, envp)
         core.execute(*place, argv, envp, flags)
     finally:
         core.catch_faults()
         signals.set_host_mask(task.blocked)
+        posix.close(program)
+
+
+def _prepare_signals(task: Task) -> None:
+    """Let the next program inherit the guest's ignored signals and mask."""
+    task.process.actions.prepare_exec()
+    signals.set_exec_mask(task.blocked)
 
 
 def _start_again(
@@ -94,15 +78,21 @@ def _start_again(
 
 
 def _check(task: Task, fd: int, path: bytes, argv: list[bytes], envp: list[bytes]) -> bool:
-    """Tell whether the program, or what runs the script, is the guest's; one that cannot be loaded is an error now."""
+    """Tell whether the program, or what runs the script, is the guest's; one that cannot be loaded is an error now.
+
+    Takes `fd` over. Raises OSError.
+    """
     find = programs.finder(task.paths)
-    request = programs.request(fd, path, argv, envp, find, False, path)
     try:
-        guest = programs.is_guest(request.fd)
-        if guest:
-            prepare(request, LIMIT).close()
-    finally:
-        posix.close(request.fd)
+        request = programs.request(fd, path, argv, envp, find, False, path)
+        try:
+            guest = programs.is_guest(request.fd)
+            if guest:
+                prepare(request, LIMIT).close()
+        finally:
+            posix.close(request.fd)
+    except LoadError as error:
+        raise OSError(error.errno, error.message) from error
     return guest
 
 

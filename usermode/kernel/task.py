@@ -36,8 +36,8 @@ class Task:
     """A guest thread. Only its own host thread uses it, but for `process`.
 
     `blocked` is its signal mask, bit n-1 for signal n; `held` are caught signals that wait while blocked.
-    `altstack` is (address, flags, size) of sigaltstack(2). `wait_mask` is the mask of a sigsuspend(2) that has ended, until
-    its signals are delivered.
+    `altstack` is (address, flags, size) of sigaltstack(2). `wait_mask` is the mask of a sigsuspend(2) that has
+    ended, until its signals are delivered.
     """
 
     __slots__ = (

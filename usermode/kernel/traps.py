@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Stops of the CPU that are no system calls: page faults, undefined instructions, breakpoints → signals.
 
-Codes and addresses as arch/arm64/mm/fault.c and arch/arm64/kernel/traps.c give them; ESR values as the Arm ARM (D17.2.37)
-lays them out.
+Codes and addresses as arch/arm64/mm/fault.c and arch/arm64/kernel/traps.c give them; ESR values as the Arm ARM
+(D17.2.37) lays them out.
 """
 
 from __future__ import annotations
