@@ -131,14 +131,24 @@ def _read_open_how(task: Task, address: int, size: int) -> tuple[int, int, int]:
 
 
 def _guest_stat(host: bytearray) -> bytearray:
-    """A struct stat in the guest's layout. Only little-endian integers: their low bytes are kept."""
-    size, fields = GUEST_STAT
-    guest = bytearray(size)
-    for name, (offset, code) in fields.items():
+    """A struct stat in the guest's layout."""
+    guest = bytearray(GUEST_STAT[0])
+    for guest_bytes, host_bytes in _STAT_FIELDS:
+        guest[guest_bytes] = host[host_bytes]
+    return guest
+
+
+def _stat_fields() -> list[tuple[slice, slice]]:
+    """Where each field lies in both layouts. Only little-endian integers: their low bytes are kept."""
+    fields = []
+    for name, (offset, code) in GUEST_STAT[1].items():
         source, host_code = HOST_STAT[1][name]
         width = min(calcsize(code), calcsize(host_code))
-        guest[offset : offset + width] = host[source : source + width]
-    return guest
+        fields.append((slice(offset, offset + width), slice(source, source + width)))
+    return fields
+
+
+_STAT_FIELDS = _stat_fields()
 
 
 def _view(task: Task, dirfd: int, path: bytes, flags: int) -> bytes | None:

@@ -99,6 +99,6 @@ def draw(report: Report, file: Path) -> bool:
         Line2D([], [], marker="D", linestyle="", color=NATIVE, markersize=4, label="native x86_64"),
     ]
     figure.legend(handles=handles, loc="outside upper right", ncols=2, fontsize=8, frameon=False)
-    figure.savefig(file, dpi=110)
+    figure.savefig(file, dpi=90)
     plt.close(figure)
     return True

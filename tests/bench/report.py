@@ -28,7 +28,7 @@ def number(value: float) -> str:
         return f"{value:,.0f}"
     if value >= 9.995:
         return f"{value:.1f}"
-    return f"{value:.2f}" if value >= 0.9995 else f"{value:.3f}"
+    return f"{value:.2f}" if value >= 0.9995 else f"{value:.3g}"
 
 
 def ratio_text(value: float | None) -> str:

@@ -9,7 +9,7 @@ import platform
 import statistics
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from tests.bench.cases import GROUPS, Case, Group
 
@@ -86,7 +86,7 @@ class Report:
 
     def as_json(self) -> dict[str, Any]:
         """Return the run as JSON's types; a figure that does not exist is null."""
-        return {
+        data = {
             "machine": self.machine,
             "versions": self.versions,
             "repetitions": self.repetitions,
@@ -111,6 +111,16 @@ class Report:
                 for result in self.results
             ],
         }
+        return cast("dict[str, Any]", rounded(data))
+
+
+def rounded(value: Any) -> Any:
+    """Return JSON data with six significant digits in every float."""
+    if isinstance(value, float):
+        return float(f"{value:.6g}")
+    if isinstance(value, dict):
+        return {name: rounded(member) for name, member in value.items()}
+    return [rounded(member) for member in value] if isinstance(value, list) else value
 
 
 def mean_ratio(results: Iterable[Result], over: str, under: str) -> float | None:

@@ -34,7 +34,8 @@ _FACCESSAT2, _OPENAT = NUMBERS["faccessat2"], NUMBERS["openat"]
 def open_program(dirfd: int, path: bytes, flags: int = 0) -> int:
     """Open a file to run it, as execve(2) looks at it: a regular file that may be executed. Raises OSError.
 
-    `flags`: AT_EMPTY_PATH when `dirfd` may be the file itself, AT_SYMLINK_NOFOLLOW. A file without read permission cannot be loaded here.
+    `flags`: AT_EMPTY_PATH when `dirfd` may be the file itself, AT_SYMLINK_NOFOLLOW. A file without read permission
+    cannot be loaded here.
     """
     how = posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NONBLOCK
     if flags & AT_EMPTY_PATH and not path:

@@ -4,8 +4,8 @@
 The kernel does this too, but only when the host thread ends, which is after the guest's thread id was cleared: whoever
 waits for that may have freed the list by then. A whole process that ends is left to the kernel.
 
-The owner alone may change a futex word that has FUTEX_WAITERS set. So that bit is set first, atomically by the kernel, and
-the word that says "the owner died" is then stored as it is.
+The owner alone may change a futex word that has FUTEX_WAITERS set. So that bit is set first, atomically by the
+kernel, and the word that says "the owner died" is then stored as it is.
 """
 
 from __future__ import annotations

@@ -197,8 +197,8 @@ def enter_handler(
 ) -> None:
     """Build the frame, switch to the handler, and block what it wants blocked beside `mask`.
 
-    `mask` is the thread's, or that of a sigsuspend(2) which ends now. `fault` and `esr` go into the ucontext, for signals
-    of faults. A stack that cannot take the frame is SIGSEGV: force_sigsegv() of the kernel.
+    `mask` is the thread's, or that of a sigsuspend(2) which ends now. `fault` and `esr` go into the ucontext, for
+    signals of faults. A stack that cannot take the frame is SIGSEGV: force_sigsegv() of the kernel.
     """
     if action.flags & SA_RESETHAND:
         task.process.actions.set(number, Action())

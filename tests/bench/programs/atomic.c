@@ -9,8 +9,7 @@ static atomic_ulong counter;
 static unsigned long guarded;
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 
-static void *work(void *rounds)
-{
+static void *work(void *rounds) {
     for (long n = *(long *)rounds; n > 0; n--) {
         atomic_fetch_add(&counter, 1);
         if ((n & 7) == 0) {
@@ -22,8 +21,7 @@ static void *work(void *rounds)
     return NULL;
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     long rounds = argc > 1 ? atol(argv[1]) : 1;
     pthread_t threads[2];
     for (int i = 0; i < 2; i++)

@@ -14,36 +14,30 @@
 
 static int zero, null;
 
-static long call_getppid(void)
-{
+static long call_getppid(void) {
     return syscall(SYS_getppid) < 0;
 }
 
-static long call_read(void)
-{
+static long call_read(void) {
     char byte;
     return read(zero, &byte, 1) != 1;
 }
 
-static long call_write(void)
-{
+static long call_write(void) {
     return write(null, "x", 1) != 1;
 }
 
-static long call_open(void)
-{
+static long call_open(void) {
     int fd = open("/etc/passwd", O_RDONLY);
     return fd < 0 || close(fd) < 0;
 }
 
-static long call_stat(void)
-{
+static long call_stat(void) {
     struct stat result;
     return stat("/etc/passwd", &result) < 0 || result.st_size == 0;
 }
 
-static long call_mmap(void)
-{
+static long call_mmap(void) {
     char *area = mmap(NULL, 1 << 16, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (area == MAP_FAILED)
         return 1;
@@ -53,20 +47,17 @@ static long call_mmap(void)
 
 static volatile sig_atomic_t signals;
 
-static void handler(int number)
-{
+static void handler(int number) {
     (void)number;
     signals = signals + 1;
 }
 
-static long call_signal(void)
-{
+static long call_signal(void) {
     int before = signals;
     return raise(SIGUSR1) != 0 || signals != before + 1;
 }
 
-static long call_fork(void)
-{
+static long call_fork(void) {
     int status;
     pid_t pid = fork();
     if (pid == 0)
@@ -74,13 +65,11 @@ static long call_fork(void)
     return pid < 0 || waitpid(pid, &status, 0) != pid || status != 0;
 }
 
-static void *nothing(void *argument)
-{
+static void *nothing(void *argument) {
     return argument;
 }
 
-static long call_thread(void)
-{
+static long call_thread(void) {
     pthread_t thread;
     return pthread_create(&thread, NULL, nothing, NULL) != 0 || pthread_join(thread, NULL) != 0;
 }
@@ -89,13 +78,12 @@ static const struct {
     const char *name;
     long (*run)(void); /* returns 0 if the calls succeeded */
 } table[] = {
-    {"getppid", call_getppid}, {"read", call_read},     {"write", call_write},
-    {"open", call_open},       {"stat", call_stat},     {"mmap", call_mmap},
-    {"signal", call_signal},   {"fork", call_fork},     {"thread", call_thread},
+    {"getppid", call_getppid}, {"read", call_read}, {"write", call_write},
+    {"open", call_open},       {"stat", call_stat}, {"mmap", call_mmap},
+    {"signal", call_signal},   {"fork", call_fork}, {"thread", call_thread},
 };
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     zero = open("/dev/zero", O_RDONLY);
     null = open("/dev/null", O_WRONLY);
     if (argc != 3 || zero < 0 || null < 0 || signal(SIGUSR1, handler) == SIG_ERR)

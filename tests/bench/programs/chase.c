@@ -11,8 +11,7 @@ static struct node {
 } nodes[NODES];
 static unsigned order[NODES];
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     uint64_t state = 42;
     for (unsigned i = 0; i < NODES; i++)
         order[i] = i;

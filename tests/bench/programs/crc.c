@@ -7,16 +7,14 @@
 static uint32_t table[256];
 static uint8_t data[1 << 16];
 
-static uint32_t crc32(uint32_t crc)
-{
+static uint32_t crc32(uint32_t crc) {
     crc = ~crc;
     for (size_t i = 0; i < sizeof data; i++)
         crc = table[(crc ^ data[i]) & 0xff] ^ (crc >> 8);
     return ~crc;
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     for (uint32_t i = 0; i < 256; i++) {
         uint32_t value = i;
         for (int bit = 0; bit < 8; bit++)

@@ -9,8 +9,7 @@
 enum { SIZE = 96 };
 static double a[SIZE][SIZE], b[SIZE][SIZE], c[SIZE][SIZE];
 
-static void multiply(void)
-{
+static void multiply(void) {
     for (int i = 0; i < SIZE; i++) {
         for (int j = 0; j < SIZE; j++) {
             double sum = c[i][j];
@@ -21,8 +20,7 @@ static void multiply(void)
     }
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     for (int i = 0; i < SIZE; i++) {
         for (int j = 0; j < SIZE; j++) {
             a[i][j] = (i * 7 + j * 3) % 17 - 8;

@@ -8,8 +8,7 @@
 
 typedef float floats __attribute__((vector_size(16)));
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     floats sum[8];
     const floats half = {0.5f, 0.5f, 0.5f, 0.5f};
     const floats add = {1.0f, 3.0f, 5.0f, 7.0f};

@@ -4,10 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define STEP(name, expression) \
-    __attribute__((noipa)) static uint64_t name(uint64_t x) \
-    { \
-        return expression; \
+#define STEP(name, expression)                                                                     \
+    __attribute__((noipa)) static uint64_t name(uint64_t x) {                                      \
+        return expression;                                                                         \
     }
 STEP(add, x + 0x9e3779b97f4a7c15u)
 STEP(multiply, x * 6364136223846793005u)
@@ -18,10 +17,10 @@ STEP(rotate, x << 17 | x >> 47)
 STEP(subtract, x - (x >> 3))
 STEP(swap, __builtin_bswap64(x))
 
-static uint64_t (*const steps[8])(uint64_t) = {add, multiply, invert, left, right, rotate, subtract, swap};
+static uint64_t (*const steps[8])(uint64_t) = {add,   multiply, invert,   left,
+                                               right, rotate,   subtract, swap};
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     uint64_t x = 1;
     uint32_t choice = 1;
     for (long n = argc > 1 ? atol(argv[1]) : 1; n > 0; n--) {

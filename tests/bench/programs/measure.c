@@ -17,20 +17,17 @@
 
 extern char **environ;
 
-static long long microseconds(struct timeval time)
-{
+static long long microseconds(struct timeval time) {
     return time.tv_sec * 1000000LL + time.tv_usec;
 }
 
-static long long now(void)
-{
+static long long now(void) {
     struct timespec time;
     clock_gettime(CLOCK_MONOTONIC, &time);
     return time.tv_sec * 1000000LL + time.tv_nsec / 1000;
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     if (argc < 4) {
         fprintf(stderr, "usage: measure FD COUNT PROGRAM ARGUMENT...\n");
         return 2;
@@ -54,7 +51,8 @@ int main(int argc, char **argv)
             return 2;
         }
         dprintf(output, "%d %lld %lld %ld\n", status,
-                microseconds(usage.ru_utime) + microseconds(usage.ru_stime), now() - start, usage.ru_maxrss);
+                microseconds(usage.ru_utime) + microseconds(usage.ru_stime), now() - start,
+                usage.ru_maxrss);
         if (status)
             return 1;
     }

@@ -4,8 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static uint64_t mix(uint64_t x)
-{
+static uint64_t mix(uint64_t x) {
     x ^= x >> 30;
     x *= 0xbf58476d1ce4e5b9u;
     x ^= x >> 27;
@@ -14,8 +13,7 @@ static uint64_t mix(uint64_t x)
     return x << 23 | x >> 41;
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     uint64_t sum = 0, state = 1;
     for (long n = argc > 1 ? atol(argv[1]) : 1; n > 0; n--) {
         state = mix(state + 0x9e3779b97f4a7c15u);

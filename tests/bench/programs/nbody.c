@@ -18,8 +18,7 @@ static struct body {
     {{15.4, -25.9, 0.18}, {0.979, 0.594, -0.035}, 0.00203},
 };
 
-static void step(double dt)
-{
+static void step(double dt) {
     for (int i = 0; i < BODIES; i++) {
         for (int j = i + 1; j < BODIES; j++) {
             double d[3], square = 0;
@@ -39,8 +38,7 @@ static void step(double dt)
             bodies[i].x[k] += dt * bodies[i].v[k];
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     for (long n = argc > 1 ? atol(argv[1]) : 1; n > 0; n--)
         step(0.01);
     for (int i = 0; i < BODIES; i++)

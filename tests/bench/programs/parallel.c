@@ -10,8 +10,7 @@ struct part {
     uint64_t state;
 };
 
-static void *work(void *argument)
-{
+static void *work(void *argument) {
     struct part *part = argument;
     uint64_t x = part->state;
     for (long n = part->rounds; n > 0; n--)
@@ -20,8 +19,7 @@ static void *work(void *argument)
     return NULL;
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     long rounds = argc > 1 ? atol(argv[1]) : 1;
     struct part parts[2] = {{rounds, 1}, {rounds, 2}};
     pthread_t threads[2];
@@ -30,6 +28,7 @@ int main(int argc, char **argv)
             return 1;
     for (int i = 0; i < 2; i++)
         pthread_join(threads[i], NULL);
-    printf("%016llx %016llx\n", (unsigned long long)parts[0].state, (unsigned long long)parts[1].state);
+    printf("%016llx %016llx\n", (unsigned long long)parts[0].state,
+           (unsigned long long)parts[1].state);
     return 0;
 }

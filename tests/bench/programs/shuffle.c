@@ -5,8 +5,7 @@
 
 typedef unsigned char bytes __attribute__((vector_size(16)));
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     bytes order = {3, 14, 1, 10, 5, 9, 2, 6, 15, 13, 8, 7, 11, 0, 12, 4};
     bytes value = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
     bytes sum = {0};

@@ -7,8 +7,7 @@
 enum { LIMIT = 1 << 20 };
 static unsigned char composite[LIMIT];
 
-static unsigned long count_primes(void)
-{
+static unsigned long count_primes(void) {
     unsigned long count = 0;
     memset(composite, 0, sizeof composite);
     for (unsigned i = 2; i < LIMIT; i++) {
@@ -21,8 +20,7 @@ static unsigned long count_primes(void)
     return count;
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     unsigned long total = 0;
     for (long n = argc > 1 ? atol(argv[1]) : 1; n > 0; n--)
         total += count_primes();

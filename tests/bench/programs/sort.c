@@ -5,25 +5,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-static uint64_t next(void)
-{
+static uint64_t next(void) {
     static uint64_t state = 7;
     return state = state * 6364136223846793005u + 1442695040888963407u;
 }
 
-static int compare_strings(const void *a, const void *b)
-{
+static int compare_strings(const void *a, const void *b) {
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static int compare_numbers(const void *a, const void *b)
-{
+static int compare_numbers(const void *a, const void *b) {
     uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
     return (x > y) - (x < y);
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     size_t n = argc > 1 ? strtoul(argv[1], NULL, 10) : 1;
     char **strings = calloc(n, sizeof *strings);
     uint32_t *numbers = calloc(n, sizeof *numbers);

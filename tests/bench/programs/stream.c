@@ -8,8 +8,7 @@
 enum { WORDS = (4 << 20) / 8 };
 static uint64_t from[WORDS], to[WORDS];
 
-static uint64_t pass(uint64_t seed)
-{
+static uint64_t pass(uint64_t seed) {
     for (size_t i = 0; i < WORDS; i++)
         from[i] = seed + i;
     for (size_t i = 0; i < WORDS; i++)
@@ -20,8 +19,7 @@ static uint64_t pass(uint64_t seed)
     return result;
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     uint64_t sum = 0;
     for (long n = argc > 1 ? atol(argv[1]) : 1; n > 0; n--)
         sum = sum * 31 + pass((uint64_t)n);
