@@ -22,9 +22,10 @@ MAGIC = IDENT.ljust(E_TYPE, b"\0") + pack("<HH", ET_EXEC, ELF_MACHINE)
 def mask(appimage: bool = False) -> bytes:
     """Return which bits count.
 
-    Not EI_OSABI: programs that use GNU extensions have 3 there. Not the low bit of e_type: position-independent programs
-    and ELF interpreters are ET_DYN (3). With `appimage` the three bytes after it do not count either, where AppImages
-    have "AI" and their version; it is no default because it makes the entry match more.
+    Not EI_OSABI: programs that use GNU extensions have 3 there. Not the low bit of e_type:
+    position-independent programs and ELF interpreters are ET_DYN (3). With `appimage` the three
+    bytes behind EI_OSABI do not count either, where AppImages have "AI" and their version; it is no
+    default because it makes the entry match more.
     """
     bits = bytearray(b"\xff" * len(MAGIC))
     bits[EI_OSABI] = 0

@@ -41,7 +41,7 @@ INTERNAL_ERROR = 70  # EX_SOFTWARE of <sysexits.h>
 class Invocation:
     """What is to be run: the file already open, or -1, its path, the guest's whole argv, and its AT_EXECFN.
 
-    `execfn` differs from `path` when the kernel found an AArch64 interpreter in a script's `#!` line.
+    `execfn` differs from `path` when the kernel found a guest's interpreter in a script's `#!` line.
     """
 
     __slots__ = ("argv", "execfn", "fd", "path", "settings")

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from syscalls.arch.aarch64.cpu import PLATFORM
+from syscalls.arch.guest import cpu
 from syscalls.host.x86_64 import NUMBERS as HOST
 
 TYPE_CHECKING = False
@@ -21,6 +21,6 @@ def uname(task: Task, address: int) -> int:
     """Fill the guest's struct utsname."""
     names = bytearray(UTSNAME_SIZE)
     task.host(HOST["uname"], names)
-    names[MACHINE_OFFSET : MACHINE_OFFSET + UTS_LENGTH] = PLATFORM.ljust(UTS_LENGTH, b"\0")
+    names[MACHINE_OFFSET : MACHINE_OFFSET + UTS_LENGTH] = cpu.PLATFORM.ljust(UTS_LENGTH, b"\0")
     task.memory.write(address, names)
     return 0

@@ -66,7 +66,7 @@ def _strings(task: Task, address: int) -> list[bytes]:
 
 
 def clone(task: Task, flags: int, stack: int, parent_tid: int, tls: int, child_tid: int) -> int:
-    """clone(2) with arm64's order of arguments (CONFIG_CLONE_BACKWARDS)."""
+    """clone(2) with the order of arguments of CONFIG_CLONE_BACKWARDS."""
     signal = flags & CSIGNAL
     return task.clone(flags & ~CSIGNAL, signal, stack, parent_tid, tls, child_tid, 0)
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 SIGSET_SIZE = 8
 SIG_BLOCK, SIG_UNBLOCK, SIG_SETMASK = 0, 1, 2
 SS_ONSTACK, SS_DISABLE, SS_AUTODISARM = 1, 2, 1 << 31
-MINSIGSTKSZ = 5120  # <asm/signal.h> of arm64
+MINSIGSTKSZ = 5120  # <asm/signal.h> of the guest
 
 SIGACTION = Struct("<QQQQ")
 """struct sigaction of the kernel: sa_handler, sa_flags, sa_restorer, sa_mask (<asm-generic/signal.h>)."""

@@ -113,9 +113,7 @@ def test_argv0_is_kept(interpreter: Path, static_program: Path) -> None:
     assert (done.stdout, done.returncode) == ("[other][x]\n", 7)
 
 
-def test_empty_chroot_without_proc(
-    interpreter: Path, static_program: Path, tmp_path: Path
-) -> None:
+def test_empty_chroot_without_proc(interpreter: Path, static_program: Path, tmp_path: Path) -> None:
     root = tmp_path / "root"
     root.mkdir()
     shutil.copy(static_program, root / "show")

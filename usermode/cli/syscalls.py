@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 @click.option("--refused", is_flag=True, help="Only the calls that are not made, with the reason.")
 @click.option("--partly", is_flag=True, help="Only the calls that do not do everything.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
-@click.option("--markdown", "as_markdown", is_flag=True, help="Write the page docs/compatibility.md.")
+@click.option(
+    "--markdown", "as_markdown", is_flag=True, help="Write the page docs/compatibility.md."
+)
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 def syscalls(
     refused: bool, partly: bool, as_json: bool, as_markdown: bool, names: tuple[str, ...]

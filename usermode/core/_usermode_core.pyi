@@ -81,7 +81,9 @@ def auxv(key: int, /) -> int | None:
 def fork() -> int:
     """fork(2) with Python's locks whole in the child."""
 
-def execute(dirfd: int, path: bytes, argv: list[bytes], envp: list[bytes], flags: int, /) -> NoReturn:
+def execute(
+    dirfd: int, path: bytes, argv: list[bytes], envp: list[bytes], flags: int, /
+) -> NoReturn:
     """execveat(2) on the host; OSError if it fails."""
 
 def exit_thread() -> NoReturn:

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import posix
 
-from usermode.machine.address_space import LIMIT, MAP_SHARED, MAP_TYPE
+from usermode.machine.address_space import MAP_SHARED, MAP_TYPE
+from usermode.machine.regions import LIMIT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,7 +52,9 @@ def _backing() -> Iterator[tuple[int, int, int, tuple[int, int], int, bytes]]:
 
 
 def _permissions(prot: int, flags: int) -> bytes:
-    text = bytes(letter if prot & bit else ord("-") for letter, bit in zip(b"rwx", (1, 2, 4), strict=True))
+    text = bytes(
+        letter if prot & bit else ord("-") for letter, bit in zip(b"rwx", (1, 2, 4), strict=True)
+    )
     return text + (b"s" if flags & MAP_TYPE == MAP_SHARED or flags & MAP_TYPE == 3 else b"p")
 
 
@@ -64,7 +67,15 @@ def guest_mappings(space: AddressSpace) -> Iterator[Mapping]:
                 continue
             first, last = max(low, start), min(high, end)
             shown = name or _label(space, first, last)
-            yield first, last, _permissions(prot, flags), offset + first - low if inode else 0, device, inode, shown
+            yield (
+                first,
+                last,
+                _permissions(prot, flags),
+                offset + first - low if inode else 0,
+                device,
+                inode,
+                shown,
+            )
 
 
 def _label(space: AddressSpace, low: int, high: int) -> bytes:

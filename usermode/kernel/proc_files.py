@@ -99,7 +99,7 @@ def auxv(facts: Facts, host_text: bytes) -> bytes:
 
 def cpuinfo(facts: Facts, host_text: bytes) -> bytes:
     """/proc/cpuinfo: the guest's CPU, once for each processor the host's file lists."""
-    from syscalls.arch.aarch64 import cpuinfo
+    from syscalls.arch.guest import cpuinfo
 
     processors = [
         int(line.partition(b":")[2])

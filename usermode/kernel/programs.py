@@ -8,7 +8,7 @@ from errno import EACCES
 
 import _usermode_core as core
 
-from syscalls.arch.aarch64 import cpu
+from syscalls.arch.guest import cpu
 from syscalls.host.x86_64 import NUMBERS
 from usermode.loader.interpreter import Cpu, LoadRequest
 from usermode.loader.script import follow

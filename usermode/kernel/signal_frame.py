@@ -34,7 +34,7 @@ WORDS_SIZE, FP_SIZE = 34 * 8, 520
 
 SA_SIGINFO, SA_RESTORER, SA_ONSTACK = 0x4, 0x04000000, 0x08000000
 SS_ONSTACK, SS_DISABLE, SS_AUTODISARM = 1, 2, 1 << 31
-MINSIGSTKSZ = 5120  # <asm/signal.h> of arm64
+MINSIGSTKSZ = 5120  # <asm/signal.h> of the guest
 
 
 def _top(task: Task, sp: int, action: Action) -> int:

@@ -7,6 +7,7 @@ import posix
 from errno import EBADF
 
 import _usermode_core as core
+
 from syscalls.host.x86_64 import NUMBERS
 from usermode.errors import UsermodeError, printable
 

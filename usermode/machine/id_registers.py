@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Reads of ID registers, which trap at EL0 and which Linux answers (HWCAP_CPUID, arm64/cpu-feature-registers.rst)."""
+"""Reads of ID registers, which trap at EL0 and which Linux answers (HWCAP_CPUID of elf_hwcaps.rst)."""
 
 from __future__ import annotations
 
-from syscalls.arch.aarch64 import cpu
+from syscalls.arch.guest import cpu
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The guest's CPU: what it promises (AT_HWCAP, AT_HWCAP2, /proc/cpuinfo) and what its ID registers say.
 
-Bit numbers are those of arch/arm64/include/uapi/asm/hwcap.h. Promised is what Unicorn's model `max` executes and nothing
-else: no SVE, BF16, I8MM, MTE, DIT, SSBS, BTI, and of pointer authentication only the hint forms, as nothing.
+Bit numbers are those of arch/arm64/include/uapi/asm/hwcap.h. Promised is what Unicorn's model `max`
+executes and nothing else: no SVE, BF16, I8MM, MTE, DIT, SSBS, BTI, and of pointer authentication only
+the hint forms, which do nothing.
 """
 
 from __future__ import annotations
