@@ -65,7 +65,7 @@ fuzz: interpreter
 acceptance: interpreter build/sample/bin/busybox
 	@USERMODE_ACCEPTANCE=all $(PYTEST) -n 2 tests/acceptance
 
-## bench: measure speed against qemu-user; results in build/bench
+## bench: measure speed against qemu-user; results in docs/benchmarks
 bench: interpreter
 	@$(VENV)/bin/python -m tests.bench
 

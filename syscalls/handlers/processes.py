@@ -6,6 +6,7 @@ from __future__ import annotations
 from _struct import unpack, unpack_from
 from errno import E2BIG, EINVAL
 
+from syscalls.handlers.pointers import checked
 from syscalls.host.x86_64 import NUMBERS
 
 TYPE_CHECKING = False
@@ -20,27 +21,31 @@ AT_FDCWD = -100
 
 CLONE_ARGS_MIN, CLONE_ARGS_KNOWN = 64, 88
 
-PR_GET_TID_ADDRESS = 40
+# <linux/prctl.h>
+PR_GET_PDEATHSIG, PR_SET_NAME, PR_GET_NAME, PR_GET_CHILD_SUBREAPER = 2, 15, 16, 37
+PR_GET_TID_ADDRESS, PR_SET_VMA = 40, 0x53564D41
 PRCTL_ON_HOST = frozenset(
     (
-        *(1, 2, 3, 4, 7, 8),  # PDEATHSIG, DUMPABLE, KEEPCAPS
-        *(15, 16),  # NAME
-        *(23, 24, 25, 26, 27, 28, 29, 30),  # CAPBSET, TSC (EINVAL), SECUREBITS, TIMERSLACK
-        *(31, 32, 33, 34),  # perf events, MCE_KILL
-        *(36, 37, 38, 39),  # CHILD_SUBREAPER, NO_NEW_PRIVS
-        *(
-            41,
-            42,
-            47,
-            52,
-            53,
-            57,
-            58,
-            0x59616D61,
-        ),  # THP, CAP_AMBIENT, SPECULATION, IO_FLUSHER, PTRACER
+        *(1, PR_GET_PDEATHSIG),  # and PR_SET_PDEATHSIG
+        *(3, 4, 7, 8),  # DUMPABLE, KEEPCAPS
+        *(13, 14, PR_SET_NAME, PR_GET_NAME),  # and TIMING
+        *(23, 24, 27, 28, 47),  # CAPBSET, SECUREBITS, CAP_AMBIENT
+        *(29, 30, 31, 32, 33, 34),  # TIMERSLACK, performance events, MCE_KILL
+        *(36, PR_GET_CHILD_SUBREAPER, 38, 39),  # and NO_NEW_PRIVS
+        *(41, 42, 52, 53, 57, 58),  # THP_DISABLE, SPECULATION_CTRL, IO_FLUSHER
+        *(0x59616D61, PR_SET_VMA),  # and PTRACER
     )
 )
 """Options that mean on the host what they mean to the guest: attributes of the process, no CPU features."""
+
+PRCTL_POINTERS = {
+    PR_GET_PDEATHSIG: (2,),
+    PR_SET_NAME: (2,),
+    PR_GET_NAME: (2,),
+    PR_GET_CHILD_SUBREAPER: (2,),
+    PR_SET_VMA: (3, 5),
+}
+"""Which of the options' arguments, counted from 1, are addresses."""
 
 
 def _strings(task: Task, address: int) -> list[bytes]:
@@ -125,7 +130,10 @@ def prctl(task: Task, option: int, second: int, third: int, fourth: int, fifth: 
     if option not in PRCTL_ON_HOST:
         task.process.unsupported(f"prctl {option}")
         raise OSError(EINVAL, "")
-    return task.host_now(NUMBERS["prctl"], option, second, third, fourth, fifth)
+    arguments = option, second, third, fourth, fifth
+    for position in PRCTL_POINTERS.get(option, ()):
+        checked(arguments[position - 1])
+    return task.host_now(NUMBERS["prctl"], *arguments)
 
 
 def personality(task: Task, persona: int) -> int:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from _struct import Struct
 from errno import EINVAL, ENOMEM, EPERM
 
+from syscalls.handlers.pointers import checked
 from syscalls.host.x86_64 import NUMBERS
 
 TYPE_CHECKING = False
@@ -94,7 +95,8 @@ def rt_sigtimedwait(task: Task, wanted: int, info: int, timeout: int, size: int)
     held = task.take_held(MASK.unpack(content)[0])
     if held is None:
         host_info = bytearray(128)
-        number = task.host(NUMBERS["rt_sigtimedwait"], content, host_info, timeout, SIGSET_SIZE)
+        waiting = content, host_info, checked(timeout), SIGSET_SIZE
+        number = task.host(NUMBERS["rt_sigtimedwait"], *waiting)
         held = bytes(host_info)
     else:
         number = held[0]

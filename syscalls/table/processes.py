@@ -51,15 +51,32 @@ from syscalls.kinds import (
 )
 
 CALLS = (
-    call("clone", CLONE_FLAGS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, run=processes.clone),
+    call(
+        "clone",
+        CLONE_FLAGS,
+        ADDRESS,
+        ADDRESS,
+        ADDRESS,
+        ADDRESS,
+        run=processes.clone,
+        partly="processes and threads as libc makes them; namespaces, an exit signal but SIGCHLD, and sharing part of "
+        "a process are EINVAL; with CLONE_VM | CLONE_VFORK the child has a copy of the memory",
+    ),
     call(
         "clone3",
         IN_CLONE_ARGS,
         SIZE,
         run=processes.clone3,
-        partly="choosing the new process's id (set_tid) is EINVAL",
+        partly="as clone; set_tid and CLONE_INTO_CGROUP are EINVAL too",
     ),
-    call("execve", STRING, STRING_ARRAY, ENVIRONMENT, run=processes.execve),
+    call(
+        "execve",
+        STRING,
+        STRING_ARRAY,
+        ENVIRONMENT,
+        run=processes.execve,
+        partly="the file of a guest program must be readable, and its set-user-ID bit has no effect",
+    ),
     call(
         "execveat",
         DIR_FD,
@@ -68,6 +85,7 @@ CALLS = (
         ENVIRONMENT,
         AT_FLAGS,
         run=processes.execveat,
+        partly="as execve",
     ),
     call("exit", STATUS, run=processes.exit),
     call("exit_group", STATUS, run=processes.exit_group),
@@ -84,7 +102,7 @@ CALLS = (
         HEX,
         HEX,
         run=processes.prctl,
-        partly="options about the CPU, the memory map and seccomp are EINVAL",
+        partly="options about the CPU, seccomp and, but for names, the memory map are EINVAL",
     ),
     call("personality", HEX, run=processes.personality),
     call("kcmp", PID, PID, INT, ULONG, POINTER_IF_USED, run=HOST),

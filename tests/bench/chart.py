@@ -40,12 +40,12 @@ def bars(axes: Axes, cases: list[tuple[float, Result]]) -> list[float]:
     # On a logarithmic axis a bar starts at 1, qemu's time.
     for at, ratio in ours:
         axes.barh(at, ratio - 1, left=1, height=0.72, color=OURS)
+        # To the right of the axis in any case: left of it are the native marks.
         axes.annotate(
             f"{ratio:.2f}",
-            (ratio, at),
-            xytext=(3 if ratio >= 1 else -3, 0),
+            (max(ratio, 1), at),
+            xytext=(3, 0),
             textcoords="offset points",
-            ha="left" if ratio >= 1 else "right",
             va="center",
             fontsize=7,
         )

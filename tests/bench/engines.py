@@ -14,7 +14,7 @@ HOST_PATH = "/usr/bin:/bin"
 
 @dataclass(frozen=True)
 class Engine:
-    """One way to run a program. `words` come before the program, with {sysroot} for the guest's sysroot.
+    """One way to run a program: `words`, `sysroot_option` and the sysroot if there is one, the program.
 
     `absent` says why the engine cannot be used here, if it cannot.
     """
@@ -22,6 +22,7 @@ class Engine:
     name: str
     title: str
     words: tuple[str, ...] = ()
+    sysroot_option: str = ""
     absent: str | None = None
 
     @property
@@ -29,9 +30,10 @@ class Engine:
         """Whether it runs programs of the host's own CPU."""
         return not self.words
 
-    def command(self, program: Path, sysroot: Path, arguments: list[str]) -> list[str]:
-        """Return the whole command line."""
-        return [*(word.format(sysroot=sysroot) for word in self.words), str(program), *arguments]
+    def command(self, program: Path, sysroot: Path | None, arguments: list[str]) -> list[str]:
+        """Return the whole command line; a static program runs without a sysroot."""
+        option = [self.sysroot_option, str(sysroot)] if sysroot and self.sysroot_option else []
+        return [*self.words, *option, str(program), *arguments]
 
     def version(self) -> str | None:
         """Return the first line that --version prints; None for the machine itself or an absent engine."""
@@ -55,13 +57,15 @@ def find_engines(
         Engine(
             "qemu",
             "qemu-aarch64",
-            (qemu or "qemu-aarch64", "-L", "{sysroot}"),
+            (qemu or "qemu-aarch64",),
+            "-L",
             None if qemu else "qemu-aarch64 is not installed",
         ),
         Engine(
             "usermode",
             "usermode",
-            (str(interpreter), "--sysroot", "{sysroot}"),
+            (str(interpreter),),
+            "--sysroot",
             None if interpreter.exists() else f"{interpreter.name} has not been built",
         ),
     ]

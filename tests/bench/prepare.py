@@ -108,9 +108,11 @@ class Workplace:
             raise NotHere(f"no {case.program.command} on this machine")
         return Path(found)
 
-    def sysroot(self, case: Case) -> Path:
-        """Return the folder with the guest's libraries."""
-        return DEBIAN_SYSROOT if isinstance(case.program, Debian) else CROSS_SYSROOT
+    def sysroot(self, case: Case) -> Path | None:
+        """Return the folder with the guest's libraries; None for a static program."""
+        if isinstance(case.program, Debian):
+            return DEBIAN_SYSROOT
+        return None if case.program.static else CROSS_SYSROOT
 
     def arguments(self, case: Case, n: int) -> list[str]:
         """Return the arguments for the amount of work n."""

@@ -17,8 +17,8 @@ REASON = 60  # characters of a failure shown in a table; the list of failures ha
 NOTE = """\
 Times are medians of user and system time together, unless the column says wall; ratios are of those, below 1 means
 faster. Machines are noisy, shared and virtual ones above all: figures of one run compare with each other, not with
-those of another day or machine, and differences of a few percent mean nothing. How to read them:
-docs/benchmarks/README.md.
+those of another day or machine, and a difference much smaller than that between the repetitions means nothing.
+How to read them: docs/benchmarks/README.md.
 """
 
 
@@ -128,11 +128,16 @@ def heading(report: Report) -> list[str]:
     effort = f"{report.repetitions} repetition{'s' if report.repetitions > 1 else ''}"
     if report.quick:
         effort += ", a tenth of the work: for a check, not for figures"
+    spread = report.spread()
+    if spread is not None:
+        effort += (
+            f", whose fastest and slowest differ by {100 * spread:.0f} % (median of all figures)"
+        )
     return [
         "# Benchmark results",
         "",
         f"{machine['date']}; {machine['cpu']}, {machine['memory']}; {effort}.",
-        f"Linux {machine['kernel']}, {machine['system']}.",
+        f"Linux {machine['kernel']}, {machine['system']}; load average {machine['load']}.",
         *(f"{version}." for version in versions),
         "",
         NOTE,

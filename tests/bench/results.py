@@ -77,6 +77,18 @@ class Report:
                     found.setdefault((name, made.reason), []).append(result.case.name)
         return found
 
+    def spread(self) -> float | None:
+        """Return how far apart repetitions lie, largest less smallest over their median: the median of all figures."""
+        spreads = [
+            (max(made.repetitions) - min(made.repetitions)) / statistics.median(made.repetitions)
+            for result in self.results
+            for made in result.engines.values()
+            if isinstance(made, Figures)
+            and len(made.repetitions) > 1
+            and statistics.median(made.repetitions) > 0
+        ]
+        return statistics.median(spreads) if spreads else None
+
     def by_group(self) -> Iterable[tuple[Group, list[Result]]]:
         """Yield each group that has results, with them."""
         for group in GROUPS:
@@ -90,6 +102,7 @@ class Report:
             "machine": self.machine,
             "versions": self.versions,
             "repetitions": self.repetitions,
+            "spread": self.spread(),
             "quick": self.quick,
             "groups": {
                 group.name: {

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -84,6 +85,7 @@ def measure_all(cases: list[Case], session: Session, quick: bool) -> Report:
     for engine in session.engines:
         if engine.absent:
             sys.stderr.write(f"bench: {engine.title}: {engine.absent}\n")
+    load = os.getloadavg()[0]
     made = Report(
         describe_machine(),
         {engine.name: engine.version() for engine in session.engines},
@@ -95,6 +97,7 @@ def measure_all(cases: list[Case], session: Session, quick: bool) -> Report:
         result = session.run(case, n)
         made.results.append(result)
         sys.stderr.write(progress(result, session.engines) + "\n")
+    made.machine["load"] = f"{load:.1f} before, {os.getloadavg()[0]:.1f} after"
     return made
 
 

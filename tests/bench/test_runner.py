@@ -61,7 +61,9 @@ def test_native_and_qemu_are_measured_and_reported(workplace: Workplace, tmp_pat
             assert len(made.repetitions) == 2
         assert result.engines["usermode"] == Nothing("nowhere has not been built", failed=False)
 
-    report = Report(describe_machine(), {"qemu": qemu.version()}, 2, True, results)
+    report = Report(
+        describe_machine() | {"load": "0.0"}, {"qemu": qemu.version()}, 2, True, results
+    )
     write(report, tmp_path / "out")
     stored = json.loads((tmp_path / "out" / "results.json").read_text())
     assert [case["name"] for case in stored["cases"]] == ["hello", "getppid"]

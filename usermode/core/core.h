@@ -14,7 +14,7 @@
 #define GUEST_LIMIT (UINT64_C(1) << 46) /* guest addresses are [GUEST_FLOOR, GUEST_LIMIT) */
 #define GUEST_FLOOR UINT64_C(0x10000)
 #define GUEST_PAGE UINT64_C(4096)
-#define REGION_START GUEST_PAGE /* uc_mem_map_ptr refuses a NULL host pointer */
+#define REGION_START GUEST_PAGE                   /* uc_mem_map_ptr refuses a NULL host pointer */
 #define ADDRESS_MASK UINT64_C(0x00ffffffffffffff) /* the tag byte is ignored for data (TBI) */
 
 enum permission { PERMIT_READ = 1, PERMIT_WRITE = 2, PERMIT_EXECUTE = 4 };
@@ -27,16 +27,16 @@ enum stop {
     STOP_UNDEFINED = 3, /* undefined or privileged instruction at PC */
     STOP_ALIGNMENT = 4, /* misaligned exclusive, acquire, release or atomic access */
     STOP_BREAKPOINT = 5,
-  STOP_SIGNAL = 6,    /* a caught host signal waits in `pending` */
-    STOP_PC_ALIGN = 7,  /* branch to an address that is no multiple of 4 */
-    STOP_BUS = 8,       /* host SIGBUS behind a permitted access: fault_address, fault_access */
-    STOP_ENGINE = 9, /* Unicorn itself failed: engine.error */
+    STOP_SIGNAL = 6,   /* a caught host signal waits in `pending` */
+    STOP_PC_ALIGN = 7, /* branch to an address that is no multiple of 4 */
+    STOP_BUS = 8,      /* host SIGBUS behind a permitted access: fault_address, fault_access */
+    STOP_ENGINE = 9,   /* Unicorn itself failed: engine.error */
 };
 
 enum access { ACCESS_READ = 0, ACCESS_WRITE = 1, ACCESS_EXECUTE = 2 };
 
 /* Bits of engine.attention: what must be looked at before guest code goes on. */
-enum attention { ATTEND_SIGNAL = 1, ATTEND_FLUSH = 2, ATTEND_STOP = 4 };
+enum attention { ATTEND_SIGNAL = 1, ATTEND_FLUSH = 2 };
 
 /* How one argument of a passed-through call is treated; syscalls.call names the same values. */
 enum treatment {
@@ -72,16 +72,25 @@ struct field_copy {
 };
 
 /* Results of pass_through() and safe_syscall() beside the kernel's own. */
-#define RESULT_RESTART (-512)   /* a signal came before the call began (the kernel's ERESTARTSYS) */
+#define RESULT_RESTART (-512) /* a signal came before the call began (the kernel's ERESTARTSYS) */
 #define RESULT_TO_PYTHON (-4096) /* this call needs Python after all */
 
 #define REGISTER_SP 31
 #define REGISTER_PC 32
 
 struct flush_request {
-    bool everything;          /* drop every cached page permission */
-    uint64_t start, end;      /* and the translated code in this range, if not empty */
+    bool everything;     /* drop every cached page permission */
+    uint64_t start, end; /* and the translated code in this range, if not empty */
 };
+
+/* One caught signal that Python has not yet taken. `mask` is the host's mask when it was caught. */
+struct pending_signal {
+    siginfo_t info;
+    uint64_t mask;
+};
+
+/* One signal of any kind, and one of each that is never blocked: see signals.c. */
+#define PENDING_SIGNALS 8
 
 struct engine {
     _Atomic uint32_t attention;
@@ -95,15 +104,16 @@ struct engine {
     uint64_t fault_address;
     enum access fault_access;
     volatile bool translating; /* guest code is being read, PC is that of the block */
+    bool tracing;              /* every call goes to Python */
+    uintptr_t loop_frame;      /* stack frame of the run loop: see unicorn_blocks.c */
     unsigned tlb_fills, tlb_doublings;
-    void *env_temporary;      /* the code generator's name of the CPU state */
-    intptr_t exit_word_offset; /* of the word that asks blocks to end, counted from the CPU state */
-    bool tracing; /* every call goes to Python */
-    struct engine *next; /* list of all engines, under engines_lock */
+    unsigned generation; /* fork generation of the process that opened it */
+    struct engine *next; /* list of all engines, under the lock of shootdown.c */
     _Atomic uint32_t flush_lock;
     struct flush_request flush;
-    siginfo_t pending;
-    uint64_t pending_mask; /* the host's mask when `pending` was caught */
+    struct pending_signal
+        pending[PENDING_SIGNALS]; /* a ring: written by handlers, read by Python */
+    _Atomic uint32_t pending_head, pending_tail;
     sigjmp_buf *recovery;
 };
 
@@ -112,20 +122,33 @@ extern __thread struct engine *current_engine;
 /* unicorn_fixes.c */
 const char *unicorn_check(void);
 
+/* unicorn_blocks.c */
+bool blocks_check(const struct engine *e);
+bool call_site_restore(struct engine *e, uintptr_t host_pc);
+
 /* engine.c */
 const char *engine_open(struct engine *e, uint32_t buffer_size);
 void engine_close(struct engine *e);
 void engine_run(struct engine *e);
-void engine_forked(struct engine *e);
 void engine_attend(struct engine *e, uint32_t bits);
+
+/* shootdown.c */
+void engines_add(struct engine *e);
+void engines_remove(struct engine *e);
 void engines_shoot_down(uint64_t start, uint64_t end, bool permissions, bool wait);
+void engines_before_fork(void);
+void engines_after_fork(bool child);
+void engine_forked(struct engine *e);
+bool engine_inherited(const struct engine *e);
+void engine_enter_guest(struct engine *e);
+void engine_leave_guest(struct engine *e);
+void engine_return_to_block(struct engine *e);
 
 /* tlb.c */
 unsigned page_permission(uint64_t address);
 int page_protect(uint64_t start, uint64_t end, unsigned permission);
-bool range_executable(uint64_t start, uint64_t end);
 void invalidate_written(uint64_t address, uint64_t size);
-extern _Atomic long writable_code_pages;
+void flush_permissions(struct engine *e);
 void flush_local(struct engine *e, const struct flush_request *request);
 
 /* guest_memory.c: copies that end with false instead of a host fault */
@@ -146,9 +169,29 @@ long host_wait(struct engine *e, long number, const uint64_t *arguments);
 long safe_syscall(long number, const uint64_t *arguments, _Atomic uint32_t *attention);
 extern const char safe_syscall_begin[], safe_syscall_end[], safe_syscall_interrupted[];
 
+/* messages.c */
+#define NEVER_MAPPED                                                                               \
+    GUEST_PAGE /* stands for a guest's pointer above GUEST_LIMIT: the kernel says EFAULT if it looks */
+struct iovec;
+struct msghdr;
+long vector_copy(struct iovec **to, uint64_t address, uint64_t count, long too_many);
+long message_copy(struct msghdr *message, uint64_t address, struct iovec **vector);
+bool message_return(uint64_t address, const struct msghdr *message);
+void vector_written(const struct iovec *vector, uint64_t count);
+long pass_messages(struct engine *e, const struct call_row *row, int index,
+                   const uint64_t *arguments);
+
 /* signals.c */
 int signal_catch(int number, uint64_t flags);
 int signal_set(int number, uint64_t handler, uint64_t flags, uint64_t *old_handler);
+bool signal_take(struct engine *e, struct pending_signal *taken);
+void signals_release(struct engine *e);
+uint64_t signals_hold(void);
+void signals_resume(uint64_t mask);
+void signals_forget(struct engine *e, uint64_t *mask);
+void signal_sent(int number, siginfo_t *info, void *context);
+
+/* faults.c */
 int signal_faults_catch(void);
 
 #endif

@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* One Unicorn engine per guest thread: set-up at EL0, the run loop, stops, and the list of all engines. */
-#define _GNU_SOURCE
-#include <errno.h>
-#include <pthread.h>
-#include <sched.h>
+/* One Unicorn engine per guest thread: set-up at EL0, callbacks from translated code, the run loop. */
 #include <string.h>
 
 #include "core.h"
@@ -11,8 +7,6 @@
 /* Where Unicorn 2.1.4 keeps its CPU and where that keeps x0; engine_open() proves both on every engine. */
 #define UC_CPU_WORD 55
 #define CPU_X0_OFFSET 41872
-#define ENV_X0_OFFSET 64
-#define CPU_STATE_WORDS 512
 
 #define EXCEPTION_UNDEFINED 1
 #define EXCEPTION_SVC 2
@@ -21,91 +15,18 @@
 #define NO_EXCLUSIVE UINT64_MAX
 
 __thread struct engine *current_engine;
-static pthread_mutex_t engines_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct engine *engines;
 
 static void stop_with(struct engine *e, enum stop reason) {
     e->stop = reason;
     uc_emu_stop(e->uc);
 }
 
-/* ---- stops and shoot-downs ---- */
-
-static void serve_flush(struct engine *e) {
-    struct flush_request request;
-    while (atomic_exchange(&e->flush_lock, 1)) {
-        sched_yield();
-    }
-    request = e->flush;
-    memset(&e->flush, 0, sizeof e->flush);
-    atomic_fetch_and(&e->attention, ~(uint32_t)ATTEND_FLUSH);
-    atomic_store(&e->flush_lock, 0);
-    flush_local(e, &request);
-}
-
+/* Makes the thread look at `bits` before its guest code goes on. Called by its own signal handlers. */
 void engine_attend(struct engine *e, uint32_t bits) {
     atomic_fetch_or(&e->attention, bits);
     if (atomic_load(&e->in_guest)) {
         uc_emu_stop(e->uc);
     }
-}
-
-/* Leaves guest code (false) or goes back to it (true); requests made meanwhile are served before going back. */
-static void set_in_guest(struct engine *e, bool inside) {
-    if (!inside) {
-        atomic_store(&e->in_guest, 0);
-        return;
-    }
-    for (;;) {
-        atomic_store(&e->in_guest, 1);
-        if (!(atomic_load(&e->attention) & ATTEND_FLUSH)) {
-            return;
-        }
-        atomic_store(&e->in_guest, 0);
-        serve_flush(e);
-    }
-}
-
-static void request_flush(struct engine *e, const struct flush_request *request) {
-    while (atomic_exchange(&e->flush_lock, 1)) {
-        sched_yield();
-    }
-    e->flush.everything |= request->everything;
-    if (request->end > request->start) {
-        bool empty = e->flush.end == e->flush.start;
-        if (empty || request->start < e->flush.start) {
-            e->flush.start = request->start;
-        }
-        if (empty || request->end > e->flush.end) {
-            e->flush.end = request->end;
-        }
-    }
-    atomic_store(&e->flush_lock, 0);
-    engine_attend(e, ATTEND_FLUSH);
-}
-
-/* Makes every engine forget permissions and the translated code in [start, end). With wait, no other engine runs guest
- * code with the old state once this returns. Without, each sees the new state at its next block start, which is enough
- * for code announced by IC IVAU: a thread learns of it by a load that comes before that block. */
-void engines_shoot_down(uint64_t start, uint64_t end, bool permissions, bool wait) {
-    struct flush_request request = {.everything = permissions, .start = start, .end = end};
-    struct engine *self = current_engine;
-    pthread_mutex_lock(&engines_lock);
-    for (struct engine *e = engines; e; e = e->next) {
-        if (e == self) {
-            flush_local(e, &request);
-        } else {
-            request_flush(e, &request);
-        }
-    }
-    for (struct engine *e = engines; wait && e; e = e->next) {
-        while (e != self && atomic_load(&e->in_guest) &&
-               (atomic_load(&e->attention) & ATTEND_FLUSH)) {
-            uc_emu_stop(e->uc);
-            sched_yield();
-        }
-    }
-    pthread_mutex_unlock(&engines_lock);
 }
 
 /* ---- callbacks from translated code ---- */
@@ -118,7 +39,7 @@ static bool refuse_fill(uc_engine *uc, uint64_t address, uc_mem_type type, uc_tl
 }
 
 static void system_call(struct engine *e) {
-    if (atomic_load(&e->attention) & (ATTEND_SIGNAL | ATTEND_STOP)) {
+    if (atomic_load(&e->attention) & ATTEND_SIGNAL) {
         e->registers[REGISTER_PC] -= 4;
         stop_with(e, STOP_SIGNAL);
         return;
@@ -135,7 +56,7 @@ static void system_call(struct engine *e) {
         stop_with(e, STOP_SIGNAL);
     } else {
         e->registers[0] = (uint64_t)result;
-        if (atomic_load(&e->attention) & (ATTEND_SIGNAL | ATTEND_STOP)) {
+        if (atomic_load(&e->attention) & ATTEND_SIGNAL) {
             stop_with(e, STOP_SIGNAL);
         }
     }
@@ -143,8 +64,7 @@ static void system_call(struct engine *e) {
 
 static void interrupt(uc_engine *uc, uint32_t number, void *data) {
     struct engine *e = data;
-    (void)uc;
-    set_in_guest(e, false);
+    engine_leave_guest(e);
     switch (number) {
     case EXCEPTION_SVC:
         system_call(e);
@@ -159,17 +79,24 @@ static void interrupt(uc_engine *uc, uint32_t number, void *data) {
         stop_with(e, e->registers[REGISTER_PC] & 3 ? STOP_PC_ALIGN : STOP_UNDEFINED);
     }
     if (e->stop == STOP_NONE) {
-        set_in_guest(e, true);
+        engine_enter_guest(e);
+        if (atomic_load(&e->attention) & ATTEND_SIGNAL) {
+            uc_emu_stop(
+                uc); /* caught after system_call() looked, when the handler saw no need to stop anything */
+        }
     }
 }
 
 /* IC IVAU, Xt is SYS #3, C7, C5, #1: Unicorn treats it as nothing. Lines are 64 bytes (CTR_EL0). */
 static uint32_t system_instruction(uc_engine *uc, int reg, const uc_arm64_cp_reg *cp, void *data) {
-    (void)uc, (void)reg, (void)data;
-    if (cp->crn == 7 && cp->crm == 5) {
+    struct engine *e = data;
+    (void)uc, (void)reg;
+    if (cp->op1 == 3 && cp->crn == 7 && cp->crm == 5 && cp->op2 == 1) {
         uint64_t line = cp->val & ADDRESS_MASK & -(uint64_t)64;
         if (line >= GUEST_FLOOR && line < GUEST_LIMIT) {
+            engine_leave_guest(e);
             engines_shoot_down(line, line + 64, false, false);
+            engine_return_to_block(e);
         }
     }
     return 0;
@@ -203,23 +130,8 @@ static uc_err configure(struct engine *e, uint32_t buffer_size) {
     err = err ? err : uc_hook_add(uc, &hook, UC_HOOK_TLB_FILL, refuse_fill, e, 1, 0);
     err = err ? err : uc_hook_add(uc, &hook, UC_HOOK_INTR, interrupt, e, 1, 0);
     err = err ? err
-              : uc_hook_add(uc, &hook, UC_HOOK_INSN, system_instruction, e, 1, 0,
-                            UC_ARM64_INS_SYS);
+              : uc_hook_add(uc, &hook, UC_HOOK_INSN, system_instruction, e, 1, 0, UC_ARM64_INS_SYS);
     return err ? err : enter_el0(uc);
-}
-
-/* CPUArchState begins 64 bytes before x0. In CPUState a pointer to it is followed by one to the word that generated code
- * looks at to see whether it must stop (IcountDecr). */
-static const char *locate_exit_word(struct engine *e) {
-    char *env = (char *)e->registers - ENV_X0_OFFSET;
-    char **word = e->cpu;
-    for (int i = 0; i < CPU_STATE_WORDS; i++) {
-        if (word[i] == env && word[i + 1] < env && env - word[i + 1] < 4096) {
-            e->exit_word_offset = word[i + 1] - env;
-            return NULL;
-        }
-    }
-    return "the linked Unicorn keeps its exit request elsewhere";
 }
 
 /* The live registers are used directly (20 times quicker than the API); prove that they are where they should be. */
@@ -234,7 +146,10 @@ static const char *locate_registers(struct engine *e) {
     }
     e->registers[5] = e->registers[REGISTER_SP] = 0;
     uc_reg_read(e->uc, UC_ARM64_REG_X5, &back);
-    return back ? "the linked Unicorn keeps registers elsewhere" : locate_exit_word(e);
+    if (back || !blocks_check(e)) {
+        return "the linked Unicorn keeps registers elsewhere";
+    }
+    return NULL;
 }
 
 /* env->exclusive_addr, counted from x0 */
@@ -254,36 +169,23 @@ const char *engine_open(struct engine *e, uint32_t buffer_size) {
         return wrong;
     }
     e->exclusive_address = (uint64_t *)((char *)e->registers + EXCLUSIVE_ADDRESS_OFFSET);
-    pthread_mutex_lock(&engines_lock);
-    e->next = engines;
-    engines = e;
-    pthread_mutex_unlock(&engines_lock);
+    engines_add(e);
     current_engine = e;
     return NULL;
 }
 
+/* Frees the engine, unless it is one that a fork left behind. Signals caught for it go to other threads. */
 void engine_close(struct engine *e) {
-    pthread_mutex_lock(&engines_lock);
-    for (struct engine **link = &engines; *link; link = &(*link)->next) {
-        if (*link == e) {
-            *link = e->next;
-            break;
-        }
-    }
-    pthread_mutex_unlock(&engines_lock);
     if (current_engine == e) {
+        uint64_t mask = signals_hold();
+        signals_release(e);
         current_engine = NULL;
+        signals_resume(mask);
     }
-    uc_close(e->uc);
-}
-
-/* In a fork's child only the calling thread lives on; the other threads' engines are abandoned, not closed: their
- * state may be half changed. */
-void engine_forked(struct engine *e) {
-    pthread_mutex_init(&engines_lock, NULL);
-    e->next = NULL;
-    engines = e;
-    atomic_store(&e->flush_lock, 0);
+    if (!engine_inherited(e)) {
+        engines_remove(e);
+        uc_close(e->uc);
+    }
 }
 
 /* Runs guest code until e->stop says why not. The GIL is not held. */
@@ -291,8 +193,8 @@ void engine_run(struct engine *e) {
     e->stop = STOP_NONE;
     *e->exclusive_address = NO_EXCLUSIVE;
     while (e->stop == STOP_NONE) {
-        set_in_guest(e, true);
-        if (atomic_load(&e->attention) & (ATTEND_SIGNAL | ATTEND_STOP)) {
+        engine_enter_guest(e);
+        if (atomic_load(&e->attention) & ATTEND_SIGNAL) {
             e->stop = STOP_SIGNAL;
             break;
         }
@@ -303,5 +205,5 @@ void engine_run(struct engine *e) {
             e->error = err;
         }
     }
-    atomic_store(&e->in_guest, 0);
+    engine_leave_guest(e);
 }

@@ -3,8 +3,8 @@
  * System calls handed to the host kernel as the table says.
  *
  * Guest and host share addresses, so most arguments go through as they are. What is treated: pointers must lie below
- * GUEST_LIMIT, also inside iovec and msghdr (copied first, so another thread cannot change them after the check), and
- * the few flags and layouts that differ between the two ABIs are converted by data handed over from Python.
+ * GUEST_LIMIT, also inside iovec and msghdr (messages.c), and the few flags and layouts that differ between the two ABIs
+ * are converted by data handed over from Python.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -20,8 +20,6 @@
 #define HOST_STAT_SIZE 144
 #define GUEST_STAT_SIZE 128
 #define EPOLL_BATCH 1024
-#define NEVER_MAPPED GUEST_PAGE /* below GUEST_FLOOR */
-#define VECTOR_BATCH 64 /* messages of one sendmmsg or recvmmsg taken at a time */
 
 struct call_row call_rows[CALL_ROWS];
 struct field_copy stat_copy[32];
@@ -47,7 +45,6 @@ struct scratch {
     struct epoll_event_host *events;
     struct iovec *vector;
     struct msghdr message;
-    char *path;
 };
 
 /*
@@ -134,119 +131,6 @@ static bool path_to_python(uint64_t address, char *path) {
     return viewed_component(path);
 }
 
-/* ---- vectors and messages ---- */
-
-/* Copies count iovecs to `to` with every part inside the guest. 0 or -errno. */
-static int copy_vector(struct iovec *to, uint64_t address, uint64_t count) {
-    if (!guest_read(to, address, count * sizeof *to)) {
-        return -EFAULT;
-    }
-    for (uint64_t i = 0; i < count; i++) {
-        uint64_t base = (uint64_t)(uintptr_t)to[i].iov_base & ADDRESS_MASK;
-        if (!to[i].iov_len) {
-            base = 0;
-        } else if (base >= GUEST_LIMIT) {
-            return -EFAULT;
-        } else if (to[i].iov_len <= SSIZE_MAX && to[i].iov_len > GUEST_LIMIT - base) {
-            to[i].iov_len = GUEST_LIMIT - base;
-        }
-        to[i].iov_base = (void *)(uintptr_t)base;
-    }
-    return 0;
-}
-
-static long treat_vector(struct scratch *s, int index) {
-    uint64_t count = s->arguments[index + 1];
-    if (count > UIO_MAXIOV) {
-        return -EINVAL;
-    }
-    if (!count) {
-        s->arguments[index] = 0;
-        return 0;
-    }
-    s->vector = malloc(count * sizeof *s->vector);
-    if (!s->vector) {
-        return -ENOMEM;
-    }
-    int err = copy_vector(s->vector, s->arguments[index], count);
-    s->arguments[index] = (uint64_t)(uintptr_t)s->vector;
-    return err;
-}
-
-/* Reads one guest msghdr; *vector is its copied iovec, to be freed by the caller. 0 or -errno. */
-static int copy_message(struct msghdr *message, uint64_t address, struct iovec **vector) {
-    if (!guest_read(message, address, sizeof *message)) {
-        return -EFAULT;
-    }
-    if (!message->msg_controllen) {
-        message->msg_control = NULL; /* the kernel does not look at it either */
-    }
-    if ((uint64_t)(uintptr_t)message->msg_control >= GUEST_LIMIT) {
-        return -EFAULT;
-    }
-    if ((uint64_t)(uintptr_t)message->msg_name >= GUEST_LIMIT) {
-        message->msg_name = message->msg_namelen ? (void *)NEVER_MAPPED : NULL;
-    }
-    if (message->msg_iovlen > UIO_MAXIOV) {
-        return -EMSGSIZE;
-    }
-    *vector = malloc((message->msg_iovlen + 1) * sizeof **vector);
-    if (!*vector) {
-        return -ENOMEM;
-    }
-    int err = message->msg_iovlen ? copy_vector(*vector, (uint64_t)(uintptr_t)message->msg_iov,
-                                                message->msg_iovlen)
-                                  : 0;
-    message->msg_iov = *vector;
-    return err;
-}
-
-/* What recvmsg(2) writes to the caller's msghdr. */
-static bool return_message(uint64_t address, const struct msghdr *message) {
-    return guest_write(address + offsetof(struct msghdr, msg_namelen), &message->msg_namelen,
-                       sizeof message->msg_namelen) &&
-           guest_write(address + offsetof(struct msghdr, msg_controllen), &message->msg_controllen,
-                       sizeof message->msg_controllen) &&
-           guest_write(address + offsetof(struct msghdr, msg_flags), &message->msg_flags,
-                       sizeof message->msg_flags);
-}
-
-/* sendmmsg and recvmmsg: at most VECTOR_BATCH messages, as the kernel itself may return fewer than asked for. */
-static long call_messages(struct engine *e, const struct call_row *row, int index,
-                          const uint64_t *guest) {
-    struct mmsghdr messages[VECTOR_BATCH];
-    struct iovec *vectors[VECTOR_BATCH];
-    uint64_t arguments[CALL_ARGUMENTS];
-    unsigned count = (unsigned)guest[index + 1], ready = 0;
-    long result = 0;
-    count = count > VECTOR_BATCH ? VECTOR_BATCH : count;
-    for (; ready < count && !result; ready++) {
-        uint64_t at = guest[index] + ready * sizeof *messages;
-        vectors[ready] = NULL;
-        messages[ready].msg_len = 0;
-        result = copy_message(&messages[ready].msg_hdr, at, &vectors[ready]);
-    }
-    memcpy(arguments, guest, sizeof arguments);
-    arguments[index] = (uint64_t)(uintptr_t)messages;
-    arguments[index + 1] = count;
-    result = result ? result : host_wait(e, row->host, arguments);
-    for (long i = 0; i < result; i++) {
-        uint64_t at = guest[index] + (uint64_t)i * sizeof *messages;
-        bool kept = guest_write(at + offsetof(struct mmsghdr, msg_len), &messages[i].msg_len,
-                                sizeof messages[i].msg_len);
-        if (row->flags & ROW_WRITES_MEMORY) {
-            kept = kept && return_message(at, &messages[i].msg_hdr);
-        }
-        if (!kept) {
-            result = -EFAULT;
-        }
-    }
-    while (ready) {
-        free(vectors[--ready]);
-    }
-    return result;
-}
-
 /* ---- flags and layouts ---- */
 
 static uint64_t host_open_flags(uint64_t guest) {
@@ -270,14 +154,15 @@ static bool return_stat(uint64_t address, const uint8_t *host) {
     return guest_write(address, guest, sizeof guest);
 }
 
-static bool return_events(uint64_t address, const struct epoll_event_host *host, long count) {
+/* How many events the guest could be told of, or -EFAULT: ep_send_events() of the kernel ends likewise. */
+static long return_events(uint64_t address, const struct epoll_event_host *host, long count) {
     for (long i = 0; i < count; i++) {
         struct epoll_event_guest event = {.events = host[i].events, .data = host[i].data};
         if (!guest_write(address + (uint64_t)i * sizeof event, &event, sizeof event)) {
-            return false;
+            return i ? i : -EFAULT;
         }
     }
-    return true;
+    return count;
 }
 
 static long treat_events_out(struct scratch *s, int index) {
@@ -318,10 +203,13 @@ static long treat(struct scratch *s, enum treatment treatment, int index, char *
         return 0;
     case TREAT_PATH:
         return path_to_python(value, path) ? RESULT_TO_PYTHON : 0;
-    case TREAT_IOVEC:
-        return treat_vector(s, index);
+    case TREAT_IOVEC: {
+        long err = vector_copy(&s->vector, value, s->arguments[index + 1], -EINVAL);
+        s->arguments[index] = (uint64_t)(uintptr_t)s->vector;
+        return err;
+    }
     case TREAT_MSGHDR: {
-        long err = copy_message(&s->message, value, &s->vector);
+        long err = message_copy(&s->message, value, &s->vector);
         s->arguments[index] = (uint64_t)(uintptr_t)&s->message;
         return err;
     }
@@ -343,28 +231,29 @@ static long treat(struct scratch *s, enum treatment treatment, int index, char *
 /* Hands results back to the guest in its own layout. The call's result, or -EFAULT. */
 static long give_back(const struct call_row *row, const struct scratch *s, const uint64_t *guest,
                       long result) {
-    bool kept = true;
-    for (int i = 0; i < CALL_ARGUMENTS && kept; i++) {
+    for (int i = 0; i < CALL_ARGUMENTS; i++) {
+        bool kept = true;
         switch (row->treatment[i]) {
         case TREAT_STAT_OUT:
             kept = return_stat(guest[i], s->stat);
             break;
         case TREAT_EPOLL_OUT:
-            kept = return_events(guest[i], s->events, result);
-            break;
+            return return_events(guest[i], s->events, result);
         case TREAT_MSGHDR:
-            kept = !(row->flags & ROW_WRITES_MEMORY) || return_message(guest[i], &s->message);
+            kept = !(row->flags & ROW_WRITES_MEMORY) || message_return(guest[i], &s->message);
             break;
         default:
             break;
         }
+        if (!kept) {
+            return -EFAULT;
+        }
     }
-    return kept ? result : -EFAULT;
+    return result;
 }
 
 /* The kernel may have stored into code: look at every buffer of the call. */
-static void note_writes(const struct call_row *row, const struct scratch *s,
-                        const uint64_t *guest) {
+static void note_writes(const struct call_row *row, const uint64_t *guest) {
     for (int i = 0; i < CALL_ARGUMENTS; i++) {
         if (row->treatment[i] == TREAT_POINTER && guest[i]) {
             bool sized = i + 1 < CALL_ARGUMENTS && row->treatment[i + 1] == TREAT_VALUE;
@@ -373,15 +262,15 @@ static void note_writes(const struct call_row *row, const struct scratch *s,
             invalidate_written(guest[i], size < room ? size : room);
         }
     }
-    if (s->vector) {
-        for (int i = 0; i < CALL_ARGUMENTS; i++) {
-            uint64_t count = row->treatment[i] == TREAT_IOVEC    ? guest[i + 1]
-                             : row->treatment[i] == TREAT_MSGHDR ? s->message.msg_iovlen
-                                                                 : 0;
-            for (uint64_t k = 0; k < count; k++) {
-                invalidate_written((uint64_t)(uintptr_t)s->vector[k].iov_base,
-                                   s->vector[k].iov_len);
-            }
+}
+
+static void note_vector_writes(const struct call_row *row, const struct scratch *s,
+                               const uint64_t *guest) {
+    for (int i = 0; s->vector && i < CALL_ARGUMENTS; i++) {
+        if (row->treatment[i] == TREAT_IOVEC) {
+            vector_written(s->vector, guest[i + 1]);
+        } else if (row->treatment[i] == TREAT_MSGHDR) {
+            vector_written(s->vector, s->message.msg_iovlen);
         }
     }
 }
@@ -409,8 +298,20 @@ static long pass_plain(struct engine *e, const struct call_row *row, const uint6
     }
     long result = host_wait(e, row->host, arguments);
     if (result > 0 && row->flags & ROW_WRITES_MEMORY) {
-        static const struct scratch nothing;
-        note_writes(row, &nothing, guest);
+        note_writes(row, guest);
+    }
+    return result;
+}
+
+static long call_treated(struct engine *e, const struct call_row *row, struct scratch *s,
+                         const uint64_t *guest) {
+    long result = host_wait(e, row->host, s->arguments);
+    if (result >= 0) {
+        result = give_back(row, s, guest, result);
+        if (row->flags & ROW_WRITES_MEMORY) {
+            note_writes(row, guest);
+            note_vector_writes(row, s, guest);
+        }
     }
     return result;
 }
@@ -419,23 +320,19 @@ static long pass_treated(struct engine *e, const struct call_row *row, const uin
     struct scratch s = {0};
     char path[PATH_MAX];
     long result = 0;
+    int messages = -1;
     memcpy(s.arguments, guest, sizeof s.arguments);
     for (int i = 0; i < CALL_ARGUMENTS && !result; i++) {
         if (row->treatment[i] == TREAT_MMSGHDR) {
-            return guest[i] >= GUEST_LIMIT ? -EFAULT : call_messages(e, row, i, guest);
+            messages = i;
         }
         if (row->treatment[i] != TREAT_VALUE) {
             result = treat(&s, row->treatment[i], i, path);
         }
     }
     if (!result) {
-        result = host_wait(e, row->host, s.arguments);
-        if (result >= 0) {
-            result = give_back(row, &s, guest, result);
-            if (row->flags & ROW_WRITES_MEMORY) {
-                note_writes(row, &s, guest);
-            }
-        }
+        result = messages >= 0 ? pass_messages(e, row, messages, s.arguments)
+                               : call_treated(e, row, &s, guest);
     }
     free(s.vector);
     free(s.events);

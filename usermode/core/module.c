@@ -10,213 +10,14 @@
 #include <unistd.h>
 
 #include "core.h"
+#include "python_values.h"
 
 #define STRING_LIMIT 131072
-#define SNAPSHOT_WORDS 34 /* x0..x30, sp, pc, pstate */
-#define VECTOR_REGISTERS 32
-
-struct snapshot {
-    uint64_t words[SNAPSHOT_WORDS];
-    uint32_t fpsr, fpcr;
-    uint8_t vectors[VECTOR_REGISTERS * 16];
-    uint64_t tpidr;
-};
-
-typedef struct {
-    PyObject_HEAD struct engine engine;
-    bool open;
-} EngineObject;
 
 static PyObject *os_error(int number) {
     errno = number;
     return PyErr_SetFromErrno(PyExc_OSError);
 }
-
-/* Any Python int as a 64-bit word, as registers hold them. */
-static int as_word(PyObject *value, uint64_t *word) {
-    *word = PyLong_AsUnsignedLongLongMask(value);
-    return *word == UINT64_MAX && PyErr_Occurred() ? -1 : 0;
-}
-
-/* ---- Engine ---- */
-
-static int engine_init(PyObject *self, PyObject *args, PyObject *kwargs) {
-    EngineObject *object = (EngineObject *)self;
-    unsigned buffer_size = 32 << 20;
-    static char *names[] = {"buffer_size", NULL};
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|I", names, &buffer_size)) {
-        return -1;
-    }
-    const char *wrong = engine_open(&object->engine, buffer_size);
-    if (wrong) {
-        PyErr_SetString(PyExc_RuntimeError, wrong);
-        return -1;
-    }
-    object->open = true;
-    return 0;
-}
-
-static PyObject *engine_close_method(PyObject *self, PyObject *unused) {
-    EngineObject *object = (EngineObject *)self;
-    (void)unused;
-    if (object->open) {
-        object->open = false;
-        engine_close(&object->engine);
-    }
-    Py_RETURN_NONE;
-}
-
-static void engine_dealloc(PyObject *self) {
-    Py_XDECREF(engine_close_method(self, NULL));
-    Py_TYPE(self)->tp_free(self);
-}
-
-static PyObject *call_tuple(const uint64_t *x) {
-    PyObject *call = PyTuple_New(7);
-    for (int i = 0; call && i < 7; i++) {
-        PyObject *word = PyLong_FromUnsignedLongLong(i ? x[i - 1] : x[8] & UINT32_MAX);
-        if (!word) {
-            Py_CLEAR(call);
-            break;
-        }
-        PyTuple_SET_ITEM(call, i, word);
-    }
-    return call;
-}
-
-static PyObject *engine_run_method(PyObject *self, PyObject *const *args, Py_ssize_t count) {
-    struct engine *e = &((EngineObject *)self)->engine;
-    if (count && args[0] != Py_None && as_word(args[0], &e->registers[0])) {
-        return NULL;
-    }
-    Py_BEGIN_ALLOW_THREADS engine_run(e);
-    Py_END_ALLOW_THREADS return e->stop == STOP_CALL ? call_tuple(e->registers)
-                                                     : PyLong_FromLong(e->stop);
-}
-
-static PyObject *engine_get(PyObject *self, PyObject *index) {
-    long i = PyLong_AsLong(index);
-    if (i < 0 || i > REGISTER_PC) {
-        return PyErr_Occurred() ? NULL : PyErr_Format(PyExc_IndexError, "no register %ld", i);
-    }
-    return PyLong_FromUnsignedLongLong(((EngineObject *)self)->engine.registers[i]);
-}
-
-static PyObject *engine_set(PyObject *self, PyObject *const *args, Py_ssize_t count) {
-    uint64_t value;
-    long i = count == 2 ? PyLong_AsLong(args[0]) : -1;
-    if (i < 0 || i > REGISTER_PC) {
-        return PyErr_Occurred() ? NULL : PyErr_Format(PyExc_IndexError, "no register %ld", i);
-    }
-    if (as_word(args[1], &value)) {
-        return NULL;
-    }
-    ((EngineObject *)self)->engine.registers[i] = value;
-    Py_RETURN_NONE;
-}
-
-static PyObject *engine_snapshot(PyObject *self, PyObject *unused) {
-    struct engine *e = &((EngineObject *)self)->engine;
-    struct snapshot s = {0};
-    uint32_t pstate = 0;
-    (void)unused;
-    memcpy(s.words, e->registers, 33 * sizeof *s.words);
-    uc_reg_read(e->uc, UC_ARM64_REG_NZCV, &pstate);
-    s.words[33] = pstate;
-    uc_reg_read(e->uc, UC_ARM64_REG_FPSR, &s.fpsr);
-    uc_reg_read(e->uc, UC_ARM64_REG_FPCR, &s.fpcr);
-    for (int i = 0; i < VECTOR_REGISTERS; i++) {
-        uc_reg_read(e->uc, UC_ARM64_REG_Q0 + i, s.vectors + 16 * i);
-    }
-    uc_reg_read(e->uc, UC_ARM64_REG_TPIDR_EL0, &s.tpidr);
-    return PyBytes_FromStringAndSize((const char *)&s, sizeof s);
-}
-
-static PyObject *engine_restore(PyObject *self, PyObject *data) {
-    struct engine *e = &((EngineObject *)self)->engine;
-    struct snapshot s;
-    if (!PyBytes_Check(data) || PyBytes_GET_SIZE(data) != sizeof s) {
-        return PyErr_Format(PyExc_ValueError, "a snapshot has %zu bytes", sizeof s);
-    }
-    memcpy(&s, PyBytes_AS_STRING(data), sizeof s);
-    memcpy(e->registers, s.words, 33 * sizeof *s.words);
-    uint32_t flags = (uint32_t)s.words[33] & UINT32_C(0xf0000000);
-    uc_reg_write(e->uc, UC_ARM64_REG_NZCV, &flags);
-    uc_reg_write(e->uc, UC_ARM64_REG_FPSR, &s.fpsr);
-    uc_reg_write(e->uc, UC_ARM64_REG_FPCR, &s.fpcr);
-    for (int i = 0; i < VECTOR_REGISTERS; i++) {
-        uc_reg_write(e->uc, UC_ARM64_REG_Q0 + i, s.vectors + 16 * i);
-    }
-    uc_reg_write(e->uc, UC_ARM64_REG_TPIDR_EL0, &s.tpidr);
-    Py_RETURN_NONE;
-}
-
-static PyObject *engine_fault(PyObject *self, PyObject *unused) {
-    struct engine *e = &((EngineObject *)self)->engine;
-    (void)unused;
-    return Py_BuildValue("(Ki)", (unsigned long long)e->fault_address, (int)e->fault_access);
-}
-
-static PyObject *engine_take_signal(PyObject *self, PyObject *unused) {
-    struct engine *e = &((EngineObject *)self)->engine;
-    (void)unused;
-    if (!(atomic_fetch_and(&e->attention, ~(uint32_t)ATTEND_SIGNAL) & ATTEND_SIGNAL)) {
-        Py_RETURN_NONE;
-    }
-    return Py_BuildValue("(y#K)", (const char *)&e->pending, (Py_ssize_t)sizeof e->pending,
-                         (unsigned long long)e->pending_mask);
-}
-
-static PyObject *engine_pass_through(PyObject *self, PyObject *const *args, Py_ssize_t count) {
-    struct engine *e = &((EngineObject *)self)->engine;
-    uint64_t words[1 + CALL_ARGUMENTS] = {0};
-    for (Py_ssize_t i = 0; i < count && i < 1 + CALL_ARGUMENTS; i++) {
-        if (as_word(args[i], &words[i])) {
-            return NULL;
-        }
-    }
-    if (words[0] >= CALL_ROWS) {
-        return PyLong_FromLong(-ENOSYS);
-    }
-    long result;
-    Py_BEGIN_ALLOW_THREADS result = pass_through(e, (unsigned)words[0], words + 1);
-    Py_END_ALLOW_THREADS return PyLong_FromLong(result);
-}
-
-static PyObject *engine_trace(PyObject *self, PyObject *on) {
-    ((EngineObject *)self)->engine.tracing = PyObject_IsTrue(on) == 1;
-    Py_RETURN_NONE;
-}
-
-static PyObject *engine_forked_method(PyObject *self, PyObject *unused) {
-    (void)unused;
-    engine_forked(&((EngineObject *)self)->engine);
-    Py_RETURN_NONE;
-}
-
-static PyMethodDef engine_methods[] = {
-    {"run", (PyCFunction)(void (*)(void))engine_run_method, METH_FASTCALL, NULL},
-    {"get", engine_get, METH_O, NULL},
-    {"set", (PyCFunction)(void (*)(void))engine_set, METH_FASTCALL, NULL},
-    {"snapshot", engine_snapshot, METH_NOARGS, NULL},
-    {"restore", engine_restore, METH_O, NULL},
-    {"fault", engine_fault, METH_NOARGS, NULL},
-    {"take_signal", engine_take_signal, METH_NOARGS, NULL},
-    {"pass_through", (PyCFunction)(void (*)(void))engine_pass_through, METH_FASTCALL, NULL},
-    {"trace", engine_trace, METH_O, NULL},
-    {"forked", engine_forked_method, METH_NOARGS, NULL},
-    {"close", engine_close_method, METH_NOARGS, NULL},
-    {NULL, NULL, 0, NULL}};
-
-static PyTypeObject engine_type = {
-    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "_usermode_core.Engine",
-    .tp_basicsize = sizeof(EngineObject),
-    .tp_flags = Py_TPFLAGS_DEFAULT,
-    .tp_new = PyType_GenericNew,
-    .tp_init = engine_init,
-    .tp_dealloc = engine_dealloc,
-    .tp_methods = engine_methods,
-};
 
 /* ---- guest memory ---- */
 
@@ -230,7 +31,11 @@ static PyObject *memory_read(PyObject *module, PyObject *const *args, Py_ssize_t
         return os_error(EFAULT);
     }
     PyObject *bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)size);
-    if (bytes && !guest_read(PyBytes_AS_STRING(bytes), address, size)) {
+    if (!bytes) {
+        PyErr_Clear();
+        return os_error(ENOMEM); /* the guest asked for more than there is */
+    }
+    if (!guest_read(PyBytes_AS_STRING(bytes), address, size)) {
         Py_DECREF(bytes);
         return os_error(EFAULT);
     }
@@ -319,10 +124,11 @@ static PyObject *make_host_call(PyObject *const *args, Py_ssize_t count, bool ma
             words[i] = (uint64_t)(uintptr_t)buffers[held++].buf;
         }
     }
-    long result;
-    Py_BEGIN_ALLOW_THREADS result = may_wait ? host_wait(current_engine, (long)words[0], words + 1)
-                                             : host_call((long)words[0], words + 1);
-    Py_END_ALLOW_THREADS value = PyLong_FromLong(result);
+    PyThreadState *state = PyEval_SaveThread();
+    long result = may_wait ? host_wait(current_engine, (long)words[0], words + 1)
+                           : host_call((long)words[0], words + 1);
+    PyEval_RestoreThread(state);
+    value = PyLong_FromLong(result);
 done:
     while (held) {
         PyBuffer_Release(&buffers[--held]);
@@ -415,32 +221,48 @@ static PyObject *module_auxv(PyObject *module, PyObject *type) {
     return errno ? Py_NewRef(Py_None) : PyLong_FromUnsignedLong(value);
 }
 
-/* fork(2) as Python wants it done: its locks are whole in the child. */
+/* fork(2) as Python and the core want it: their locks are whole in the child, and a signal caught before is not
+ * delivered twice. */
 static PyObject *module_fork(PyObject *module, PyObject *unused) {
     (void)module, (void)unused;
+    uint64_t mask = signals_hold();
     PyOS_BeforeFork();
+    engines_before_fork();
     pid_t pid = fork();
     int saved = errno;
+    engines_after_fork(pid == 0);
     if (pid == 0) {
+        if (current_engine) {
+            signals_forget(current_engine, &mask);
+        }
         PyOS_AfterFork_Child();
     } else {
         PyOS_AfterFork_Parent();
     }
+    signals_resume(mask);
     return pid < 0 ? os_error(saved) : PyLong_FromLong(pid);
 }
 
 /* A NULL-terminated array of the strings of a list of bytes objects; NULL with an exception set. */
 static char **string_array(PyObject *list) {
-    Py_ssize_t count = PyList_Check(list) ? PyList_GET_SIZE(list) : -1;
-    char **array = count < 0 ? NULL : PyMem_Calloc((size_t)count + 1, sizeof *array);
-    for (Py_ssize_t i = 0; array && i < count; i++) {
+    if (!PyList_Check(list)) {
+        PyErr_SetString(PyExc_TypeError, "no list of bytes");
+        return NULL;
+    }
+    Py_ssize_t count = PyList_GET_SIZE(list);
+    char **array = PyMem_Calloc((size_t)count + 1, sizeof *array);
+    if (!array) {
+        PyErr_NoMemory();
+        return NULL;
+    }
+    for (Py_ssize_t i = 0; i < count; i++) {
         array[i] = PyBytes_AsString(PyList_GET_ITEM(list, i));
         if (!array[i]) {
             PyMem_Free(array);
             return NULL;
         }
     }
-    return array || PyErr_Occurred() ? array : (char **)PyErr_Format(PyExc_TypeError, "no list");
+    return array;
 }
 
 /* execveat(2), with the strings as they are: os.execve() wants the environment as a mapping. */
@@ -467,6 +289,10 @@ static PyObject *module_execute(PyObject *module, PyObject *args) {
 /* Ends the calling host thread and nothing else; the other threads get the GIL. */
 static PyObject *module_exit_thread(PyObject *module, PyObject *unused) {
     (void)module, (void)unused;
+    if (current_engine) {
+        signals_hold();
+        signals_release(current_engine);
+    }
     PyEval_SaveThread();
     syscall(SYS_exit, 0);
     Py_UNREACHABLE();
@@ -497,8 +323,8 @@ static PyMethodDef module_methods[] = {
     {"calls_passed", module_calls_passed, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL}};
 
-static struct PyModuleDef definition = {
-    PyModuleDef_HEAD_INIT, .m_name = "_usermode_core", .m_size = -1, .m_methods = module_methods};
+static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, .m_name = "_usermode_core",
+                                        .m_size = -1, .m_methods = module_methods};
 
 PyMODINIT_FUNC PyInit__usermode_core(void);
 

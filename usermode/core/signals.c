@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Host signals. Those the guest handles are caught here and wait in their thread's engine until Python builds the guest's
- * frame. On return from the catcher the thread keeps all signals blocked, so one slot is enough and the kernel keeps the
- * queue and its order; Python sets the right mask when it delivers.
+ * frame. On return from the catcher the thread keeps all signals blocked, so that the kernel keeps the queue and its order;
+ * Python sets the right mask when it delivers. If Python opens the mask in between, what then comes goes back to the kernel.
+ * Only signals of faults are never blocked: sent by kill(2), they wait here too, each once, as the kernel would have it.
  *
  * The kernel is asked directly, not through libc, which would keep signals 32 and 33 to itself.
  */
@@ -14,27 +15,20 @@
 #include <unistd.h>
 
 #include "core.h"
+#include "kernel_signals.h"
 
-#define SA_RESTORER_FLAG UINT64_C(0x04000000)
-#define KERNEL_SIGSET_SIZE 8
-#define STACK_WORDS 1024
+/* Signals that a fault of this program's own raises: never blocked, or the kernel would end the process. */
+static const int fault_signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP};
 
-struct kernel_sigaction {
-    uint64_t handler, flags, restorer, mask;
-};
-
-extern bool cpu_restore_state_aarch64(void *cpu, uintptr_t host_pc, bool will_exit);
-extern void cpu_loop_exit_aarch64(void *cpu) __attribute__((noreturn));
-void return_from_signal(void);
+_Static_assert(sizeof fault_signals / sizeof *fault_signals + 1 < PENDING_SIGNALS &&
+                   (PENDING_SIGNALS & (PENDING_SIGNALS - 1)) == 0,
+               "the ring has room for one signal of each kind");
 
 __asm__(".text\n"
         ".globl return_from_signal\n"
         "return_from_signal:\n"
         "    mov $15, %eax\n" /* rt_sigreturn */
         "    syscall\n");
-
-/* Signals that a fault of this program's own raises: never blocked, or the kernel would end the process. */
-static const int fault_signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP};
 
 static uint64_t bit(int number) {
     return UINT64_C(1) << (number - 1);
@@ -48,40 +42,137 @@ static uint64_t all_but_faults(void) {
     return mask;
 }
 
+static uint64_t change_mask(uint64_t mask) {
+    uint64_t old = 0;
+    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, &old, KERNEL_SIGSET_SIZE);
+    return old;
+}
+
+/* Holds back every signal that can be; returns the mask before, for signals_resume(). */
+uint64_t signals_hold(void) {
+    return change_mask(all_but_faults());
+}
+
+void signals_resume(uint64_t mask) {
+    change_mask(mask);
+}
+
+/* ---- the queue ---- */
+
+static struct pending_signal *pending_at(struct engine *e, uint32_t position) {
+    return &e->pending[position % PENDING_SIGNALS];
+}
+
+static bool waits(struct engine *e, int number) {
+    uint32_t tail = atomic_load(&e->pending_tail);
+    for (uint32_t i = atomic_load(&e->pending_head); i != tail; i++) {
+        if (pending_at(e, i)->info.si_signo == number) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void append(struct engine *e, const siginfo_t *info, uint64_t mask) {
+    uint32_t tail = atomic_load(&e->pending_tail);
+    *pending_at(e, tail) = (struct pending_signal){.info = *info, .mask = mask};
+    atomic_store(&e->pending_tail, tail + 1);
+}
+
+/* Takes the oldest caught signal. Between two steps a handler may add another: it sets ATTEND_SIGNAL after that. */
+bool signal_take(struct engine *e, struct pending_signal *taken) {
+    uint32_t head = atomic_load(&e->pending_head);
+    if (head == atomic_load(&e->pending_tail)) {
+        return false;
+    }
+    *taken = *pending_at(e, head);
+    atomic_store(&e->pending_head, head + 1);
+    atomic_fetch_and(&e->attention, ~(uint32_t)ATTEND_SIGNAL);
+    if (head + 1 != atomic_load(&e->pending_tail)) {
+        atomic_fetch_or(&e->attention, ATTEND_SIGNAL);
+    }
+    return true;
+}
+
+/* Puts a signal back into the kernel's queue of this thread, where the mask holds it. */
+static void return_to_kernel(int number, siginfo_t *info) {
+    syscall(SYS_rt_tgsigqueueinfo, getpid(), (pid_t)syscall(SYS_gettid), number, info);
+}
+
+/* Gives a signal to another thread. One that was sent to this thread alone ends with it, as on the kernel. */
+static void give_to_process(int number, siginfo_t *info) {
+    if (info->si_code == SI_TKILL) {
+        return;
+    }
+    /* The kernel lets no thread but the first queue what looks like its own siginfo; the signal itself counts more. */
+    if (syscall(SYS_rt_sigqueueinfo, getpid(), number, info)) {
+        kill(getpid(), number);
+    }
+}
+
+/* The engine's thread runs no more guest code: with signals held, gives away what was caught. */
+void signals_release(struct engine *e) {
+    struct pending_signal taken;
+    while (signal_take(e, &taken)) {
+        give_to_process(taken.info.si_signo, &taken.info);
+    }
+}
+
+/* In a fork's child: what was caught before is the parent's alone. *mask becomes the one that held before it was caught. */
+void signals_forget(struct engine *e, uint64_t *mask) {
+    struct pending_signal taken;
+    if (signal_take(e, &taken)) {
+        *mask = taken.mask;
+    }
+    while (signal_take(e, &taken)) {
+    }
+}
+
+/* ---- catching ---- */
+
 /* Keeps the signal for Python; wakes guest code and calls that have not begun. */
-static void keep(struct engine *e, siginfo_t *info, ucontext_t *context) {
+static void keep(struct engine *e, int number, siginfo_t *info, ucontext_t *context) {
     greg_t *ip = &context->uc_mcontext.gregs[REG_RIP];
-    e->pending = *info;
-    memcpy(&e->pending_mask, &context->uc_sigmask, sizeof e->pending_mask);
-    uint64_t mask = all_but_faults();
-    memcpy(&context->uc_sigmask, &mask, sizeof mask);
+    bool empty = atomic_load(&e->pending_head) == atomic_load(&e->pending_tail);
+    if (empty || (!(all_but_faults() & bit(number)) && !waits(e, number))) {
+        uint64_t mask;
+        memcpy(&mask, &context->uc_sigmask, sizeof mask);
+        append(e, info, mask);
+    } else if (all_but_faults() & bit(number)) {
+        return_to_kernel(number, info);
+    }
     engine_attend(e, ATTEND_SIGNAL);
     if (*ip >= (greg_t)(uintptr_t)safe_syscall_begin && *ip < (greg_t)(uintptr_t)safe_syscall_end) {
         *ip = (greg_t)(uintptr_t)safe_syscall_interrupted;
     }
 }
 
-static void catch_signal(int number, siginfo_t *info, void *context) {
+/* Handles a signal that somebody sent; on return this thread takes no more until Python says so. */
+void signal_sent(int number, siginfo_t *info, void *context) {
     int saved = errno;
-    (void)number;
+    uint64_t mask = all_but_faults();
+    change_mask(
+        UINT64_MAX); /* SIGSEGV and SIGBUS are caught without a mask; the ring has one writer at a time */
     if (current_engine && current_engine->uc) {
-        keep(current_engine, info, context);
+        keep(current_engine, number, info, context);
+    } else {
+        give_to_process(number, info);
     }
+    memcpy(&((ucontext_t *)context)->uc_sigmask, &mask, sizeof mask);
     errno = saved;
 }
 
-static int kernel_action(int number, const struct kernel_sigaction *new,
-                         struct kernel_sigaction *old) {
+int kernel_action(int number, const struct kernel_sigaction *new, struct kernel_sigaction *old) {
     return (int)syscall(SYS_rt_sigaction, number, new, old, KERNEL_SIGSET_SIZE) ? -errno : 0;
 }
 
 /* Catches `number` for the guest. flags: its SA_RESTART, SA_NOCLDSTOP and SA_NOCLDWAIT, which the kernel then applies. */
 int signal_catch(int number, uint64_t flags) {
     struct kernel_sigaction action = {
-        .handler = (uint64_t)(uintptr_t)catch_signal,
+        .handler = (uint64_t)(uintptr_t)signal_sent,
         .flags = SA_SIGINFO | SA_RESTORER_FLAG | flags,
         .restorer = (uint64_t)(uintptr_t)return_from_signal,
-        .mask = all_but_faults(),
+        .mask = UINT64_MAX,
     };
     return kernel_action(number, &action, NULL);
 }
@@ -95,73 +186,4 @@ int signal_set(int number, uint64_t handler, uint64_t flags, uint64_t *old_handl
     int err = kernel_action(number, handler == UINT64_MAX ? NULL : &action, &old);
     *old_handler = old.handler;
     return err;
-}
-
-/* ---- host faults ---- */
-
-/* Where translated code was: at the fault itself, or at the return address of the helper that faulted. While a block is
- * translated the state is already that of its beginning, which lies in the page that could not be read. */
-static void restore_guest_state(struct engine *e, const ucontext_t *context) {
-    if (e->translating) {
-        e->fault_access = ACCESS_EXECUTE;
-        return;
-    }
-    const greg_t *registers = context->uc_mcontext.gregs;
-    const uintptr_t *stack = (const uintptr_t *)(uintptr_t)registers[REG_RSP];
-    if (cpu_restore_state_aarch64(e->cpu, (uintptr_t)registers[REG_RIP] + 1, true)) {
-        return;
-    }
-    for (int i = 0; i < STACK_WORDS; i++) {
-        if (cpu_restore_state_aarch64(e->cpu, stack[i], true)) {
-            return;
-        }
-    }
-}
-
-/* A permitted access that the host cannot make: beyond the end of a mapped file (SIGBUS), or a page that went away. */
-static void guest_fault(struct engine *e, int number, const siginfo_t *info,
-                        const ucontext_t *context) {
-    const uint64_t write_fault = 2; /* bit 1 of the page-fault error code */
-    bool write = (uint64_t)context->uc_mcontext.gregs[REG_ERR] & write_fault;
-    e->stop = number == SIGBUS ? STOP_BUS : STOP_FAULT;
-    e->fault_address = (uint64_t)(uintptr_t)info->si_addr;
-    e->fault_access = write ? ACCESS_WRITE : ACCESS_READ;
-    uc_emu_stop(e->uc);
-    restore_guest_state(e, context);
-    cpu_loop_exit_aarch64(e->cpu);
-}
-
-static void die_of(int number) {
-    static const char text[] = "usermode: internal fault of the emulator (not of the guest)\n";
-    struct kernel_sigaction action = {.flags = SA_RESTORER_FLAG,
-                                      .restorer = (uint64_t)(uintptr_t)return_from_signal};
-    if (write(STDERR_FILENO, text, sizeof text - 1) < 0) {
-        errno = 0; /* nowhere to say it; the signal below still tells */
-    }
-    kernel_action(number, &action, NULL); /* the faulting instruction runs again and ends the process */
-}
-
-static void catch_fault(int number, siginfo_t *info, void *context) {
-    struct engine *e = current_engine;
-    uint64_t address = (uint64_t)(uintptr_t)info->si_addr;
-    if (info->si_code <= 0) { /* sent by kill(2) and its like */
-        catch_signal(number, info, context);
-    } else if (e && e->recovery && (address < GUEST_LIMIT || info->si_code == SI_KERNEL)) {
-        siglongjmp(*e->recovery, 1);
-    } else if (e && e->uc && atomic_load(&e->in_guest) && address < GUEST_LIMIT) {
-        guest_fault(e, number, info, context);
-    } else {
-        die_of(number);
-    }
-}
-
-/* Installs the handlers of SIGSEGV and SIGBUS. They stay for the life of the process. */
-int signal_faults_catch(void) {
-    struct kernel_sigaction action = {
-        .handler = (uint64_t)(uintptr_t)catch_fault,
-        .flags = SA_SIGINFO | SA_NODEFER | SA_RESTORER_FLAG,
-        .restorer = (uint64_t)(uintptr_t)return_from_signal,
-    };
-    int err = kernel_action(SIGSEGV, &action, NULL);
-    return err ? err : kernel_action(SIGBUS, &action, NULL);
 }

@@ -5,7 +5,6 @@
  * Two levels of 2^17 entries over 46 address bits. A first-level entry below 256 is the permission of its whole 512 MiB;
  * else it points to one byte a page. Readers take no lock; writers hold the address space's lock in Python.
  */
-#include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -15,13 +14,14 @@
 #define REGION_SIZE (UINT64_C(1) << REGION_SHIFT)
 #define REGION_PAGES (1 << 17)
 #define UNIFORM_LIMIT 256
-#define FLUSH_ALL_CODE (UINT64_C(256) << 20) /* walking more pages costs more than translating again */
+#define FLUSH_ALL_CODE                                                                             \
+    (UINT64_C(256) << 20) /* walking more pages costs more than translating again */
 
 extern void tlb_flush_aarch64(void *cpu);
 extern void tb_invalidate_phys_range_aarch64(void *uc, uint64_t start, uint64_t end);
 
 static _Atomic uintptr_t regions[1 << 17];
-_Atomic long writable_code_pages;
+static _Atomic long writable_code_pages;
 
 unsigned page_permission(uint64_t address) {
     if (address >= GUEST_LIMIT) {
@@ -52,7 +52,7 @@ static uint8_t *region_pages(_Atomic uintptr_t *slot) {
 }
 
 struct change {
-    bool reduced;              /* some page lost a permission */
+    bool reduced;                  /* some page lost a permission */
     uint64_t code_start, code_end; /* pages that were executable */
 };
 
@@ -105,13 +105,15 @@ static int protect_region(uint64_t start, uint64_t end, unsigned permission,
  * memory runs out. */
 int page_protect(uint64_t start, uint64_t end, unsigned permission) {
     struct change change = {.code_start = UINT64_MAX};
+    int result = 0;
     for (uint64_t at = start; at < end;) {
         uint64_t next = (at & -REGION_SIZE) + REGION_SIZE;
         if (next > end) {
             next = end;
         }
         if (protect_region(at, next, permission, &change)) {
-            return -1;
+            result = -1;
+            break;
         }
         at = next;
     }
@@ -119,14 +121,17 @@ int page_protect(uint64_t start, uint64_t end, unsigned permission) {
         engines_shoot_down(change.code_end ? change.code_start : 0, change.code_end, change.reduced,
                            true);
     }
-    return 0;
+    return result;
 }
 
-bool range_executable(uint64_t start, uint64_t end) {
-    for (uint64_t page = start & -GUEST_PAGE; page < end; page += GUEST_PAGE) {
+static bool range_executable(uint64_t start, uint64_t end) {
+    for (uint64_t page = start & -GUEST_PAGE; page < end;) {
         if (page_permission(page) & PERMIT_EXECUTE) {
             return true;
         }
+        bool uniform = atomic_load_explicit(&regions[page >> REGION_SHIFT], memory_order_relaxed) <
+                       UNIFORM_LIMIT;
+        page = uniform ? (page & -REGION_SIZE) + REGION_SIZE : page + GUEST_PAGE;
     }
     return false;
 }
@@ -142,10 +147,14 @@ void invalidate_written(uint64_t address, uint64_t size) {
     }
 }
 
+void flush_permissions(struct engine *e) {
+    tlb_flush_aarch64(e->cpu);
+}
+
 /* Carries out a request on the calling thread's own engine, in a callback or between runs. */
 void flush_local(struct engine *e, const struct flush_request *request) {
     if (request->everything) {
-        tlb_flush_aarch64(e->cpu);
+        flush_permissions(e);
     }
     if (request->end > request->start) {
         if (request->end - request->start > FLUSH_ALL_CODE) {

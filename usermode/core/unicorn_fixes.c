@@ -7,7 +7,7 @@
  *    the front end, and taken back from the latter so that the block's hash stays what look-ups expect.
  * 2. Stops. check_exit_request() after every memory access makes an asynchronous stop repeat the access. It is emptied;
  *    stops are taken at block starts, which is exact.
- * 3. Lost stops. uc_emu_start() forgets a stop requested before its loop; the wrapped cpu_exec() looks once more.
+ * 3. Lost stops. uc_emu_start() forgets a stop requested before its loop; cpu_exec() in unicorn_blocks.c looks once more.
  * 4. Order. Unicorn puts a full barrier before STLR and after LDAR, where x86's TSO needs none, and none between an STLR
  *    and a later LDAR, where the Arm ARM (B2.3, RCsc) forbids reordering. The barrier moves behind the store.
  * 5. Start-up. After translating a block Unicorn walks twelve TLBs to have stores to it noticed; that is only done for
@@ -16,6 +16,7 @@
  */
 #include "core.h"
 
+#define UNICORN_VERSION 0x020104 /* major, minor, patch */
 #define TCG_CONTEXT_TB_CFLAGS 0x64
 #define TRANSLATION_BLOCK_CFLAGS 24
 #define CF_PARALLEL UINT32_C(0x80000)
@@ -46,8 +47,6 @@ bool __wrap_unicorn_fill_tlb_aarch64(void *cpu, uint64_t address, int size, int 
                                      bool probe, uintptr_t return_address);
 void __real_tlb_reset_dirty_by_vaddr_aarch64(void *cpu, uint64_t start, uint64_t length);
 void __wrap_tlb_reset_dirty_by_vaddr_aarch64(void *cpu, uint64_t start, uint64_t length);
-int __real_cpu_exec_aarch64(void *uc, void *cpu);
-int __wrap_cpu_exec_aarch64(void *uc, void *cpu);
 void check_exit_request_aarch64(void *context);
 extern void tlb_flush_aarch64(void *cpu);
 extern void tlb_set_page_aarch64(void *cpu, uint64_t address, uint64_t physical, int protection,
@@ -140,18 +139,11 @@ bool __wrap_unicorn_fill_tlb_aarch64(void *cpu, uint64_t address, int size, int 
 
 /* Run for every new block, over every TLB entry of every translation regime. Only writable code needs it. */
 void __wrap_tlb_reset_dirty_by_vaddr_aarch64(void *cpu, uint64_t start, uint64_t length) {
-    unsigned permission =
-        page_permission(start & ADDRESS_MASK) | page_permission((start + length - 1) & ADDRESS_MASK);
+    unsigned permission = page_permission(start & ADDRESS_MASK) |
+                          page_permission((start + length - 1) & ADDRESS_MASK);
     if (permission & PERMIT_WRITE) {
         __real_tlb_reset_dirty_by_vaddr_aarch64(cpu, start, length);
     }
-}
-
-int __wrap_cpu_exec_aarch64(void *uc, void *cpu) {
-    if (atomic_load(&current_engine->attention)) {
-        uc_emu_stop(uc);
-    }
-    return __real_cpu_exec_aarch64(uc, cpu);
 }
 
 /* What the constants above and in engine.c rely on; NULL if it holds, else what does not. */
@@ -159,9 +151,8 @@ const char *unicorn_check(void) {
     /* tcg_gen_mb() begins by testing CF_PARALLEL in tb_cflags: testb $8,0x66(%rdi). */
     static const uint8_t test_parallel[] = {0xf6, 0x47, 0x66, 0x08};
     const uint8_t *code = (const uint8_t *)(uintptr_t)&__real_tcg_gen_mb_aarch64;
-    unsigned major, minor;
-    if (uc_version(&major, &minor) != UC_MAKE_VERSION(2, 1) && (major != 2 || minor != 1)) {
-        return "the linked Unicorn is not version 2.1";
+    if (uc_version(NULL, NULL) >> 8 != UNICORN_VERSION) {
+        return "the linked Unicorn is not version 2.1.4";
     }
     for (int i = 0; i < 16; i++) {
         bool same = true;

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The Python type _usermode_core.Engine. What its methods mean is said in _usermode_core.pyi. */
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <errno.h>
+#include <string.h>
+
+#include "core.h"
+#include "python_values.h"
+
+#define SNAPSHOT_WORDS 34 /* x0..x30, sp, pc, pstate */
+#define VECTOR_REGISTERS 32
+#define DEFAULT_BUFFER (32u << 20)
+
+struct snapshot {
+    uint64_t words[SNAPSHOT_WORDS];
+    uint32_t fpsr, fpcr;
+    uint8_t vectors[VECTOR_REGISTERS * 16];
+    uint64_t tpidr;
+};
+
+typedef struct {
+    PyObject_HEAD struct engine engine;
+    bool open;
+} EngineObject;
+
+/* The engine behind an Engine that is open; NULL with an exception set. */
+static struct engine *opened(PyObject *self) {
+    EngineObject *object = (EngineObject *)self;
+    if (!object->open) {
+        PyErr_SetString(PyExc_RuntimeError, "the engine is closed");
+        return NULL;
+    }
+    return &object->engine;
+}
+
+/* As opened(), for what runs on the engine: only the thread that made it may. */
+static struct engine *own(PyObject *self) {
+    struct engine *e = opened(self);
+    if (e && current_engine != e) {
+        PyErr_SetString(PyExc_RuntimeError, "the engine is another thread's, or not its newest");
+        return NULL;
+    }
+    return e;
+}
+
+static int engine_init(PyObject *self, PyObject *args, PyObject *kwargs) {
+    EngineObject *object = (EngineObject *)self;
+    unsigned buffer_size = DEFAULT_BUFFER;
+    static char *names[] = {"buffer_size", NULL};
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|I", names, &buffer_size)) {
+        return -1;
+    }
+    if (object->open) {
+        PyErr_SetString(PyExc_RuntimeError, "the engine is open already");
+        return -1;
+    }
+    const char *wrong = engine_open(&object->engine, buffer_size);
+    if (wrong) {
+        PyErr_SetString(PyExc_RuntimeError, wrong);
+        return -1;
+    }
+    object->open = true;
+    return 0;
+}
+
+static PyObject *engine_close_method(PyObject *self, PyObject *unused) {
+    EngineObject *object = (EngineObject *)self;
+    (void)unused;
+    if (object->open) {
+        object->open = false;
+        engine_close(&object->engine);
+    }
+    Py_RETURN_NONE;
+}
+
+static void engine_dealloc(PyObject *self) {
+    Py_XDECREF(engine_close_method(self, NULL));
+    Py_TYPE(self)->tp_free(self);
+}
+
+static PyObject *call_tuple(const uint64_t *x) {
+    PyObject *call = PyTuple_New(7);
+    for (int i = 0; call && i < 7; i++) {
+        PyObject *word = PyLong_FromUnsignedLongLong(i ? x[i - 1] : x[8] & UINT32_MAX);
+        if (!word) {
+            Py_CLEAR(call);
+            break;
+        }
+        PyTuple_SET_ITEM(call, i, word);
+    }
+    return call;
+}
+
+static PyObject *engine_run_method(PyObject *self, PyObject *const *args, Py_ssize_t count) {
+    struct engine *e = own(self);
+    if (!e || (count && args[0] != Py_None && as_word(args[0], &e->registers[0]))) {
+        return NULL;
+    }
+    PyThreadState *state = PyEval_SaveThread();
+    engine_run(e);
+    PyEval_RestoreThread(state);
+    return e->stop == STOP_CALL ? call_tuple(e->registers) : PyLong_FromLong(e->stop);
+}
+
+static PyObject *engine_get(PyObject *self, PyObject *index) {
+    struct engine *e = opened(self);
+    long i = e ? PyLong_AsLong(index) : -1;
+    if (i < 0 || i > REGISTER_PC) {
+        return PyErr_Occurred() ? NULL : PyErr_Format(PyExc_IndexError, "no register %ld", i);
+    }
+    return PyLong_FromUnsignedLongLong(e->registers[i]);
+}
+
+static PyObject *engine_set(PyObject *self, PyObject *const *args, Py_ssize_t count) {
+    struct engine *e = opened(self);
+    uint64_t value;
+    long i = e && count == 2 ? PyLong_AsLong(args[0]) : -1;
+    if (i < 0 || i > REGISTER_PC) {
+        return PyErr_Occurred() ? NULL : PyErr_Format(PyExc_IndexError, "no register %ld", i);
+    }
+    if (as_word(args[1], &value)) {
+        return NULL;
+    }
+    e->registers[i] = value;
+    Py_RETURN_NONE;
+}
+
+static PyObject *engine_snapshot(PyObject *self, PyObject *unused) {
+    struct engine *e = opened(self);
+    struct snapshot s = {0};
+    uint32_t pstate = 0;
+    (void)unused;
+    if (!e) {
+        return NULL;
+    }
+    memcpy(s.words, e->registers, 33 * sizeof *s.words);
+    uc_reg_read(e->uc, UC_ARM64_REG_NZCV, &pstate);
+    s.words[33] = pstate;
+    uc_reg_read(e->uc, UC_ARM64_REG_FPSR, &s.fpsr);
+    uc_reg_read(e->uc, UC_ARM64_REG_FPCR, &s.fpcr);
+    for (int i = 0; i < VECTOR_REGISTERS; i++) {
+        uc_reg_read(e->uc, UC_ARM64_REG_Q0 + i, s.vectors + 16 * i);
+    }
+    uc_reg_read(e->uc, UC_ARM64_REG_TPIDR_EL0, &s.tpidr);
+    return PyBytes_FromStringAndSize((const char *)&s, sizeof s);
+}
+
+static PyObject *engine_restore(PyObject *self, PyObject *data) {
+    struct engine *e = opened(self);
+    struct snapshot s;
+    if (!e) {
+        return NULL;
+    }
+    if (!PyBytes_Check(data) || PyBytes_GET_SIZE(data) != sizeof s) {
+        return PyErr_Format(PyExc_ValueError, "a snapshot has %zu bytes", sizeof s);
+    }
+    memcpy(&s, PyBytes_AS_STRING(data), sizeof s);
+    memcpy(e->registers, s.words, 33 * sizeof *s.words);
+    uint32_t flags = (uint32_t)s.words[33] & UINT32_C(0xf0000000);
+    uc_reg_write(e->uc, UC_ARM64_REG_NZCV, &flags);
+    uc_reg_write(e->uc, UC_ARM64_REG_FPSR, &s.fpsr);
+    uc_reg_write(e->uc, UC_ARM64_REG_FPCR, &s.fpcr);
+    for (int i = 0; i < VECTOR_REGISTERS; i++) {
+        uc_reg_write(e->uc, UC_ARM64_REG_Q0 + i, s.vectors + 16 * i);
+    }
+    uc_reg_write(e->uc, UC_ARM64_REG_TPIDR_EL0, &s.tpidr);
+    Py_RETURN_NONE;
+}
+
+static PyObject *engine_fault(PyObject *self, PyObject *unused) {
+    struct engine *e = &((EngineObject *)self)->engine;
+    (void)unused;
+    return Py_BuildValue("(Ki)", (unsigned long long)e->fault_address, (int)e->fault_access);
+}
+
+static PyObject *engine_take_signal(PyObject *self, PyObject *unused) {
+    struct pending_signal taken;
+    (void)unused;
+    if (!signal_take(&((EngineObject *)self)->engine, &taken)) {
+        Py_RETURN_NONE;
+    }
+    return Py_BuildValue("(y#K)", (const char *)&taken.info, (Py_ssize_t)sizeof taken.info,
+                         (unsigned long long)taken.mask);
+}
+
+static PyObject *engine_pass_through(PyObject *self, PyObject *const *args, Py_ssize_t count) {
+    struct engine *e = own(self);
+    uint64_t words[1 + CALL_ARGUMENTS] = {0};
+    if (!e) {
+        return NULL;
+    }
+    for (Py_ssize_t i = 0; i < count && i < 1 + CALL_ARGUMENTS; i++) {
+        if (as_word(args[i], &words[i])) {
+            return NULL;
+        }
+    }
+    if (words[0] >= CALL_ROWS) {
+        return PyLong_FromLong(-ENOSYS);
+    }
+    PyThreadState *state = PyEval_SaveThread();
+    long result = pass_through(e, (unsigned)words[0], words + 1);
+    PyEval_RestoreThread(state);
+    return PyLong_FromLong(result);
+}
+
+static PyObject *engine_trace(PyObject *self, PyObject *on) {
+    int truth = PyObject_IsTrue(on);
+    if (truth < 0) {
+        return NULL;
+    }
+    ((EngineObject *)self)->engine.tracing = truth;
+    Py_RETURN_NONE;
+}
+
+static PyObject *engine_forked_method(PyObject *self, PyObject *unused) {
+    struct engine *e = own(self);
+    (void)unused;
+    if (!e) {
+        return NULL;
+    }
+    engine_forked(e);
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef engine_methods[] = {
+    {"run", (PyCFunction)(void (*)(void))engine_run_method, METH_FASTCALL, NULL},
+    {"get", engine_get, METH_O, NULL},
+    {"set", (PyCFunction)(void (*)(void))engine_set, METH_FASTCALL, NULL},
+    {"snapshot", engine_snapshot, METH_NOARGS, NULL},
+    {"restore", engine_restore, METH_O, NULL},
+    {"fault", engine_fault, METH_NOARGS, NULL},
+    {"take_signal", engine_take_signal, METH_NOARGS, NULL},
+    {"pass_through", (PyCFunction)(void (*)(void))engine_pass_through, METH_FASTCALL, NULL},
+    {"trace", engine_trace, METH_O, NULL},
+    {"forked", engine_forked_method, METH_NOARGS, NULL},
+    {"close", engine_close_method, METH_NOARGS, NULL},
+    {NULL, NULL, 0, NULL}};
+
+PyTypeObject engine_type = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "_usermode_core.Engine",
+    .tp_basicsize = sizeof(EngineObject),
+    .tp_flags = Py_TPFLAGS_DEFAULT,
+    .tp_new = PyType_GenericNew,
+    .tp_init = engine_init,
+    .tp_dealloc = engine_dealloc,
+    .tp_methods = engine_methods,
+};
