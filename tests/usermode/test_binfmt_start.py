@@ -17,7 +17,7 @@ SHOW = r"""
 #include <sys/auxv.h>
 int main(int count, char **words) {
     for (int i = 0; i < count; i++) printf("%s|", words[i]);
-    printf("%s\\n", (char *)getauxval(AT_EXECFN));
+    printf("%s\n", (char *)getauxval(AT_EXECFN));
     return 0;
 }
 """

@@ -7,12 +7,13 @@ import os
 import resource
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.support import Outcome
+from tests.support import EXTENSIONS, ROOT, Outcome
 from usermode.version import VERSION
 
 Run = Callable[..., Outcome]
@@ -139,3 +140,34 @@ def test_environment_is_used(show: Path, run_guest: Run, tmp_path: Path) -> None
     shutil.copy(show, tmp_path / "inner" / "program")
     outcome = run_guest(["/inner/program"], env={"USERMODE_SYSROOT": os.fspath(tmp_path)})
     assert (outcome.status, outcome.stdout) == (3, b"/inner/program|/inner/program|0|0\n")
+
+
+BROKEN_THREAD = """
+import _thread, sys, time
+sys.path[:0] = [{root!r}, {extensions!r}]
+from usermode import launcher
+
+class Task:
+    class process:
+        class settings:
+            debug = {debug!r}
+
+def broken(task, answer):
+    raise RuntimeError("a bug")
+
+launcher.run = broken
+_thread.start_new_thread(launcher.run_guarded, (Task, None))
+time.sleep(20)
+"""
+
+
+@pytest.mark.usefixtures("core")
+@pytest.mark.parametrize("debug", [b"", b"1"])
+def test_a_bug_in_a_thread_ends_the_process(debug: bytes) -> None:
+    code = BROKEN_THREAD.format(root=str(ROOT), extensions=str(EXTENSIONS), debug=debug)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 70
+    first, *rest = done.stderr.splitlines()
+    assert first.startswith("usermode: internal error: RuntimeError('a bug')")
+    assert bool(rest) == bool(debug)
+    assert not debug or rest[-1].endswith(" broken")

@@ -99,7 +99,7 @@ def auxv(facts: Facts, host_text: bytes) -> bytes:
 
 def cpuinfo(facts: Facts, host_text: bytes) -> bytes:
     """/proc/cpuinfo: the guest's CPU, once for each processor the host's file lists."""
-    from syscalls.arch.guest import cpuinfo
+    from syscalls.arch.guest import cpuinfo_text
 
     processors = [
         int(line.partition(b":")[2])
@@ -107,7 +107,7 @@ def cpuinfo(facts: Facts, host_text: bytes) -> bytes:
         if line.startswith(b"processor")
     ]
     vector = dict(iter_unpack("<QQ", facts.auxv))
-    return cpuinfo.text(processors, vector.get(AT_HWCAP, 0), vector.get(AT_HWCAP2, 0))
+    return cpuinfo_text(processors, vector.get(AT_HWCAP, 0), vector.get(AT_HWCAP2, 0))
 
 
 def content(name: bytes, facts: Facts, host_text: bytes) -> bytes:
