@@ -12,6 +12,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -19,6 +20,7 @@
 
 #define HOST_STAT_SIZE 144
 #define GUEST_STAT_SIZE 128
+#define EPOLL_CTL_OPERATION 1 /* index of the argument */
 #define EPOLL_BATCH 1024
 
 struct call_row call_rows[CALL_ROWS];
@@ -177,7 +179,8 @@ static long treat_events_out(struct scratch *s, int index) {
 
 static long treat_event_in(struct scratch *s, int index) {
     struct epoll_event_guest event;
-    if (!s->arguments[index]) {
+    if (!s->arguments[index] || (int)s->arguments[EPOLL_CTL_OPERATION] == EPOLL_CTL_DEL) {
+        s->arguments[index] = 0; /* epoll_ctl(2): not looked at */
         return 0;
     }
     if (!guest_read(&event, s->arguments[index], sizeof event)) {
@@ -193,7 +196,8 @@ static long treat_event_in(struct scratch *s, int index) {
 /* Prepares argument `index`. 0, -errno, or RESULT_TO_PYTHON. */
 static long treat(struct scratch *s, enum treatment treatment, int index, char *path) {
     uint64_t value = s->arguments[index];
-    bool pointer = treatment != TREAT_OPEN_FLAGS && treatment != TREAT_POINTER_IF_USED;
+    bool pointer = treatment != TREAT_OPEN_FLAGS && treatment != TREAT_POINTER_IF_USED &&
+                   treatment != TREAT_EPOLL_IN;
     if (pointer && value >= GUEST_LIMIT) {
         return -EFAULT;
     }
