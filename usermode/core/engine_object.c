@@ -10,7 +10,9 @@
 
 #define SNAPSHOT_WORDS 34 /* x0..x30, sp, pc, pstate */
 #define VECTOR_REGISTERS 32
-#define DEFAULT_BUFFER (32u << 20)
+#define DEFAULT_BUFFER (32 << 20)
+#define LEAST_BUFFER (1 << 20)
+#define MOST_BUFFER (1 << 30)
 
 struct snapshot {
     uint64_t words[SNAPSHOT_WORDS];
@@ -46,16 +48,20 @@ static struct engine *own(PyObject *self) {
 
 static int engine_init(PyObject *self, PyObject *args, PyObject *kwargs) {
     EngineObject *object = (EngineObject *)self;
-    unsigned buffer_size = DEFAULT_BUFFER;
+    Py_ssize_t buffer_size = DEFAULT_BUFFER;
     static char *names[] = {"buffer_size", NULL};
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|I", names, &buffer_size)) {
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|n", names, &buffer_size)) {
         return -1;
     }
     if (object->open) {
         PyErr_SetString(PyExc_RuntimeError, "the engine is open already");
         return -1;
     }
-    const char *wrong = engine_open(&object->engine, buffer_size);
+    if (buffer_size < LEAST_BUFFER || buffer_size > MOST_BUFFER) {
+        PyErr_SetString(PyExc_ValueError, "the buffer may have 1 MiB to 1 GiB");
+        return -1;
+    }
+    const char *wrong = engine_open(&object->engine, (uint32_t)buffer_size);
     if (wrong) {
         PyErr_SetString(PyExc_RuntimeError, wrong);
         return -1;

@@ -352,6 +352,9 @@ long pass_through(struct engine *e, unsigned number, const uint64_t *arguments) 
     if (row->mode != ROW_HOST) {
         return RESULT_TO_PYTHON;
     }
-    atomic_fetch_add_explicit(&calls_passed, 1, memory_order_relaxed);
-    return plain_row(row) ? pass_plain(e, row, arguments) : pass_treated(e, row, arguments);
+    long result = plain_row(row) ? pass_plain(e, row, arguments) : pass_treated(e, row, arguments);
+    if (result != RESULT_RESTART && result != RESULT_TO_PYTHON) {
+        atomic_fetch_add_explicit(&calls_passed, 1, memory_order_relaxed);
+    }
+    return result;
 }

@@ -3,7 +3,8 @@
  * Atomic helpers that Unicorn 2.1.4 builds without atomicity, CF_PARALLEL or not: SWP (helper_atomic_xchg*) is a load and
  * a store, LDSMAX, LDSMIN, LDUMAX, LDUMIN (helper_atomic_fetch_*max, *min) are a load, a comparison and a store
  * (qemu/accel/tcg/atomic_template.h). The replacements find the host address by probe_access(), which raises faults at the
- * instruction, and use the host's atomics. LDADD, LDCLR, LDEOR, LDSET, CAS and CASP are right as they are.
+ * instruction, and use the host's atomics. They return the old value zero-extended; the originals of LDSMAX and LDSMIN extend
+ * its sign. LDADD, LDCLR, LDEOR, LDSET, CAS and CASP are right as they are.
  */
 #include "core.h"
 
@@ -33,19 +34,19 @@ extern void *probe_access_aarch64(void *env, uint64_t address, int size, int acc
 
 #define EXCHANGE return (__typeof__(value))__atomic_exchange_n(host, operand, __ATOMIC_SEQ_CST);
 
-#define KEEP_IF(comparison)                                                                        \
+#define KEEP_IF(comparison, result)                                                                \
     __typeof__(operand) old = __atomic_load_n(host, __ATOMIC_RELAXED);                             \
     while (!__atomic_compare_exchange_n(host, &old, old comparison operand ? old : operand, false, \
                                         __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {                     \
     }                                                                                              \
-    return (__typeof__(value))old;
+    return (result)old;
 
 #define REPLACE_SIZE(suffix, word, unsigned_type, signed_type)                                     \
     REPLACE(xchg##suffix, word, unsigned_type, EXCHANGE)                                           \
-    REPLACE(fetch_smax##suffix, word, signed_type, KEEP_IF(>))                                     \
-    REPLACE(fetch_smin##suffix, word, signed_type, KEEP_IF(<))                                     \
-    REPLACE(fetch_umax##suffix, word, unsigned_type, KEEP_IF(>))                                   \
-    REPLACE(fetch_umin##suffix, word, unsigned_type, KEEP_IF(<))
+    REPLACE(fetch_smax##suffix, word, signed_type, KEEP_IF(>, unsigned_type))                      \
+    REPLACE(fetch_smin##suffix, word, signed_type, KEEP_IF(<, unsigned_type))                      \
+    REPLACE(fetch_umax##suffix, word, unsigned_type, KEEP_IF(>, unsigned_type))                    \
+    REPLACE(fetch_umin##suffix, word, unsigned_type, KEEP_IF(<, unsigned_type))
 
 REPLACE_SIZE(b, uint32_t, uint8_t, int8_t)
 REPLACE_SIZE(w_le, uint32_t, uint16_t, int16_t)

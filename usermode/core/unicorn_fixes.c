@@ -49,6 +49,7 @@ void __real_tlb_reset_dirty_by_vaddr_aarch64(void *cpu, uint64_t start, uint64_t
 void __wrap_tlb_reset_dirty_by_vaddr_aarch64(void *cpu, uint64_t start, uint64_t length);
 void check_exit_request_aarch64(void *context);
 extern void tlb_flush_aarch64(void *cpu);
+extern void cpu_loop_exit_aarch64(void *cpu) __attribute__((noreturn));
 extern void tlb_set_page_aarch64(void *cpu, uint64_t address, uint64_t physical, int protection,
                                  int index, uint64_t size);
 
@@ -115,11 +116,22 @@ static void grow_tlb(struct engine *e) {
     tlb_flush_aarch64(e->cpu);
 }
 
+/* The address without its tag, which is what the kernel reports: untagged_addr() of arch/arm64. */
+static uint64_t sign_extend(uint64_t address) {
+    return (uint64_t)((int64_t)(address << 8) >> 8);
+}
+
 /* MMUAccessType is 0 load, 1 store, 2 fetch; PAGE_READ/WRITE/EXEC are 1/2/4 as our permissions. */
 bool __wrap_unicorn_fill_tlb_aarch64(void *cpu, uint64_t address, int size, int access, int index,
                                      bool probe, uintptr_t return_address) {
     static const uint8_t needed[] = {PERMIT_READ, PERMIT_WRITE, PERMIT_EXECUTE};
-    uint64_t untagged = address & ADDRESS_MASK;
+    uint64_t untagged = sign_extend(address);
+    if (access == ACCESS_EXECUTE && untagged != address) {
+        /* The Arm ARM strips the tag when PC is written; here the branch is made again without it. */
+        current_engine->registers[REGISTER_PC] =
+            sign_extend(current_engine->registers[REGISTER_PC]);
+        cpu_loop_exit_aarch64(cpu);
+    }
     unsigned permission = page_permission(untagged);
     if (permission & needed[access]) {
         grow_tlb(current_engine);
