@@ -8,8 +8,10 @@ from typing_extensions import Buffer
 class Engine:
     """One Unicorn engine, of the thread that makes it.
 
-    `buffer_size`: bytes of translated code kept before all is dropped. Raises RuntimeError when Unicorn refuses or the
-    linked build is not the one the core knows.
+    `buffer_size`: bytes of translated code kept before all is dropped, 1 MiB to 1 GiB. Raises ValueError for another
+    size, and RuntimeError when Unicorn refuses or the linked build is not the one the core knows. Only that thread may
+    call run(), pass_through() and forked(), and only on the newest of its engines; a closed engine refuses all but
+    close(), fault(), trace() and take_signal(). The refusals are RuntimeError.
     """
 
     def __init__(self, buffer_size: int = ...) -> None: ...
@@ -29,18 +31,21 @@ class Engine:
     def fault(self) -> tuple[int, int]:
         """Return (address, access) of the last fault; access 0 read, 1 write, 2 execute."""
     def take_signal(self) -> tuple[bytes, int] | None:
-        """Return (siginfo of 128 bytes, signal mask before it) of the signal caught for this thread, if any."""
+        """Return (siginfo of 128 bytes, signal mask before it) of the oldest signal caught for this thread, if any.
+
+        More than one wait only if the others were sent by kill(2) and are SIGSEGV, SIGBUS, SIGILL, SIGFPE or SIGTRAP.
+        """
     def pass_through(self, number: int, /, *arguments: int) -> int:
         """Make guest call `number` as its HOST row says. -errno, -512 (restart), or -4096 (the row needs Python)."""
     def trace(self, on: bool, /) -> None:
         """Send every system call to Python."""
     def forked(self) -> None:
-        """Tell the core that it is in the child of a fork: only this engine is left."""
+        """Tell the core that it is in the child of a fork: only this engine is left. fork() does so by itself."""
     def close(self) -> None:
-        """Free the engine; only by its own thread, outside run()."""
+        """Free the engine; only by its own thread, outside run(). Signals that wait go to another thread."""
 
 def read(address: int, size: int, /) -> bytes:
-    """Read guest memory. OSError(EFAULT) if a byte is not readable."""
+    """Read guest memory. OSError(EFAULT) if a byte is not readable, OSError(ENOMEM) for more than memory holds."""
 
 def write(address: int, data: Buffer, /) -> None:
     """Write guest memory and drop stale translations. OSError(EFAULT) if a byte is not writable."""
@@ -79,7 +84,7 @@ def auxv(key: int, /) -> int | None:
     """Return an entry of this process's auxiliary vector, None when absent (getauxval(3))."""
 
 def fork() -> int:
-    """fork(2) with Python's locks whole in the child."""
+    """fork(2) with Python's locks and the core's whole in the child, where no signal caught before waits."""
 
 def execute(
     dirfd: int, path: bytes, argv: list[bytes], envp: list[bytes], flags: int, /
@@ -87,7 +92,7 @@ def execute(
     """execveat(2) on the host; OSError if it fails."""
 
 def exit_thread() -> NoReturn:
-    """End the calling host thread alone (exit(2), not exit_group(2))."""
+    """End the calling host thread alone (exit(2), not exit_group(2)). Signals that wait go to another thread."""
 
 def calls_passed() -> int:
     """Return how many calls the core handed to the host."""

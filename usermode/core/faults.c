@@ -2,6 +2,7 @@
 /* Host SIGSEGV and SIGBUS: the guest's own doing becomes a precise stop of its engine, ours ends the process. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <string.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -23,6 +24,13 @@ static void die_of(int number) {
                   NULL); /* the faulting instruction runs again and ends the process */
 }
 
+/* Back to what was interrupted, which a jump out of the handler does not do by itself. */
+static void restore_mask(const ucontext_t *context) {
+    uint64_t mask;
+    memcpy(&mask, &context->uc_sigmask, sizeof mask);
+    signals_resume(mask);
+}
+
 /* A permitted access that the host cannot make: beyond the end of a mapped file (SIGBUS), or a page that went away. While
  * a block is translated the guest's PC is already its beginning, which lies in the page that could not be read. */
 static void guest_fault(struct engine *e, int number, const siginfo_t *info,
@@ -37,6 +45,7 @@ static void guest_fault(struct engine *e, int number, const siginfo_t *info,
     e->fault_address = (uint64_t)(uintptr_t)info->si_addr;
     e->fault_access = e->translating ? ACCESS_EXECUTE : write_access ? ACCESS_WRITE : ACCESS_READ;
     uc_emu_stop(e->uc);
+    restore_mask(context);
     cpu_loop_exit_aarch64(e->cpu);
 }
 
@@ -47,6 +56,7 @@ static void catch_fault(int number, siginfo_t *info, void *context) {
     if (info->si_code <= 0) { /* sent by kill(2) and its like */
         signal_sent(number, info, context);
     } else if (e && e->recovery && in_guest_memory) {
+        restore_mask(context);
         siglongjmp(*e->recovery, 1);
     } else if (e && e->uc && atomic_load(&e->in_guest) && in_guest_memory) {
         guest_fault(e, number, info, context);
@@ -55,12 +65,14 @@ static void catch_fault(int number, siginfo_t *info, void *context) {
     }
 }
 
-/* Installs the handlers of SIGSEGV and SIGBUS. They stay for the life of the process. */
+/* Installs the handlers of SIGSEGV and SIGBUS. They stay for the life of the process. Everything is masked meanwhile: a
+ * flood of SIGSEGV by kill(2) must not nest until the stack is full. */
 int signal_faults_catch(void) {
     struct kernel_sigaction action = {
         .handler = (uint64_t)(uintptr_t)catch_fault,
-        .flags = SA_SIGINFO | SA_NODEFER | SA_RESTORER_FLAG,
+        .flags = SA_SIGINFO | SA_RESTORER_FLAG,
         .restorer = (uint64_t)(uintptr_t)return_from_signal,
+        .mask = UINT64_MAX,
     };
     int err = kernel_action(SIGSEGV, &action, NULL);
     return err ? err : kernel_action(SIGBUS, &action, NULL);

@@ -147,7 +147,7 @@ static void keep(struct engine *e, int number, siginfo_t *info, ucontext_t *cont
     }
 }
 
-/* Handles a signal that somebody sent; on return this thread takes no more until Python says so. */
+/* Handles a signal that somebody sent, with all others masked; on return this thread takes no more until Python says so. */
 void signal_sent(int number, siginfo_t *info, void *context) {
     int saved = errno;
     uint64_t mask = all_but_faults();

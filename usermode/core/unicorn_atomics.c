@@ -11,23 +11,28 @@
 #define ACCESS_STORE 1
 #define MMU_INDEX_MASK 15 /* TCGMemOpIdx: MemOp << 4 | MMU index */
 
+extern void arm_cpu_do_unaligned_access_aarch64(void *cpu, uint64_t address, int access, int index,
+                                                uintptr_t return_address) __attribute__((noreturn));
 extern void *probe_access_aarch64(void *env, uint64_t address, int size, int access, int index,
                                   uintptr_t return_address);
 
-/* A misaligned access goes on to the original, as a tail call: it raises the alignment fault by its return address. */
+/* Where the access is on the host; leaves the block for a fault, by the return address of the helper. */
+static void *place(void *env, uint64_t address, int size, uint32_t oi, uintptr_t return_address) {
+    int index = (int)(oi & MMU_INDEX_MASK);
+    if (address & (uint64_t)(size - 1)) {
+        arm_cpu_do_unaligned_access_aarch64(current_engine->cpu, address, ACCESS_STORE, index,
+                                            return_address);
+    }
+    return probe_access_aarch64(env, address, size, ACCESS_STORE, index, return_address);
+}
+
 #define REPLACE(name, word, type, body)                                                            \
-    word __real_helper_atomic_##name##_aarch64(void *env, uint64_t address, word value,            \
-                                               uint32_t oi);                                       \
     word __wrap_helper_atomic_##name##_aarch64(void *env, uint64_t address, word value,            \
                                                uint32_t oi);                                       \
     word __wrap_helper_atomic_##name##_aarch64(void *env, uint64_t address, word value,            \
                                                uint32_t oi) {                                      \
-        if (address & (sizeof(type) - 1)) {                                                        \
-            return __real_helper_atomic_##name##_aarch64(env, address, value, oi);                 \
-        }                                                                                          \
-        type *host = probe_access_aarch64(env, address, sizeof(type), ACCESS_STORE,                \
-                                          (int)(oi & MMU_INDEX_MASK),                              \
-                                          (uintptr_t)__builtin_return_address(0));                 \
+        type *host =                                                                               \
+            place(env, address, sizeof(type), oi, (uintptr_t)__builtin_return_address(0));         \
         type operand = (type)value;                                                                \
         body                                                                                       \
     }

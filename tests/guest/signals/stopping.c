@@ -65,6 +65,7 @@ static void stop_and_go_on(void) {
         if (!child) {
             setpgid(0, 0);
             raise(*number);
+            usleep(300000); /* the parent has yet to see that this process goes on */
             _exit(4);
         }
         setpgid(child, child);

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import mmap
 import os
 import select
@@ -33,33 +34,44 @@ def test_modes_of_rows(call: Callable[..., int], engine: Any) -> None:
     assert engine.pass_through(1 << 63) == -ENOSYS
 
 
-@pytest.mark.parametrize("pointer", HOSTILE)
-@pytest.mark.parametrize(
-    ("name", "arguments"),
-    [
-        ("read", "{fd} {p} 8"),
-        ("write", "{fd} {p} 8"),
-        ("readv", "{fd} {p} 1"),
-        ("writev", "{fd} {p} 1"),
-        ("sendmsg", "{fd} {p} 0"),
-        ("recvmsg", "{fd} {p} 64"),
-        ("sendmmsg", "{fd} {p} 1 0"),
-        ("recvmmsg", "{fd} {p} 1 64 0"),
-        ("recvmmsg", "{fd} {page} 1 64 {p}"),
-        ("openat", "-100 {p} 0 0"),
-        ("fstat", "{fd} {p}"),
-        ("epoll_ctl", "{fd} 1 0 {p}"),
-        ("epoll_pwait", "{fd} {p} 1 0 0 8"),
-        ("epoll_pwait", "{fd} {page} 1 0 {p} 8"),
-    ],
-)
+POINTERS = [
+    ("read", "{fd} {p} 8"),
+    ("write", "{fd} {p} 8"),
+    ("readv", "{fd} {p} 1"),
+    ("writev", "{fd} {p} 1"),
+    ("sendmsg", "{fd} {p} 0"),
+    ("recvmsg", "{fd} {p} 64"),
+    ("sendmmsg", "{fd} {p} 1 0"),
+    ("recvmmsg", "{fd} {p} 1 64 0"),
+    ("recvmmsg", "{fd} {page} 1 64 {p}"),
+    ("openat", "-100 {p} 0 0"),
+    ("fstat", "{fd} {p}"),
+    ("epoll_ctl", "{fd} 1 0 {p}"),
+    ("epoll_pwait", "{fd} {p} 1 0 0 8"),
+    ("epoll_pwait", "{fd} {page} 1 0 {p} 8"),
+]
+
+
+@pytest.fixture
+def ours() -> ctypes.Array[ctypes.c_char]:
+    """A page of the emulator's own memory, which lies above the guest's."""
+    array = (ctypes.c_char * PAGE).from_buffer(mmap.mmap(-1, PAGE))
+    assert ctypes.addressof(array) > LIMIT
+    return array
+
+
+@pytest.mark.parametrize(("name", "arguments"), POINTERS)
 def test_hostile_pointers(
-    name: str, arguments: str, pointer: int, call: Callable[..., int], page: int
+    name: str, arguments: str, call: Callable[..., int], page: int, ours: Any
 ) -> None:
     left, right = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    right.send(b"secret?")
     with left, right:
-        words = arguments.format(fd=left.fileno(), p=pointer, page=page).split()
-        assert call(name, *map(int, words)) == -EFAULT
+        for pointer in (*HOSTILE, ctypes.addressof(ours)):
+            words = arguments.format(fd=left.fileno(), p=pointer, page=page).split()
+            assert call(name, *map(int, words)) == -EFAULT, hex(pointer)
+        assert left.recv(100, socket.MSG_DONTWAIT) == b"secret?"  # not taken by a call that failed
+    assert bytes(ours) == bytes(PAGE)
 
 
 def test_pointer_if_used(call: Callable[..., int], page: int, tmp_path: Path) -> None:
