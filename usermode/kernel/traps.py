@@ -70,9 +70,7 @@ def _fault(task: Task) -> None:
     task.last_fault = None
     if region is None and space.grow_down(address, stack_limit()):
         return
-    refused = (
-        region and not permitted
-    )  # else the host has no page there: MADV_GUARD_INSTALL, or a file cut short
+    refused = region and not permitted  # else the host has no page there: MADV_GUARD_INSTALL
     kind = PERMISSION_FAULT if refused else TRANSLATION_FAULT
     code = SEGV_ACCERR if refused else SEGV_MAPERR
     signals.force(task, SIGSEGV, code, address, _abort(access) | kind)
