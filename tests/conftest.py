@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib
 import shutil
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,6 +15,13 @@ from typing import Any
 import pytest
 
 from tests import support
+
+
+def pytest_configure() -> None:
+    """Give programs the actions of a login: nohup(1) and a shell's `&` leave signals ignored for them."""
+    for number in (signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -290,11 +290,18 @@ class TestEdge:
         os.close(writer)
         assert (answer.returncode, answer.stderr) == (1, b"")
 
-    def test_a_full_disk_is_said(self) -> None:
+    @pytest.mark.parametrize("unbuffered", ["", "1"])
+    def test_a_full_disk_is_said(self, unbuffered: str) -> None:
+        environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
         with open("/dev/full", "w") as full:
             command = [sys.executable, "-m", "usermode.cli", "completion", "bash"]
             answer = subprocess.run(
-                command, stdout=full, stderr=subprocess.PIPE, cwd=ROOT, timeout=60
+                command,
+                stdout=full,
+                stderr=subprocess.PIPE,
+                cwd=ROOT,
+                timeout=60,
+                env=environment,
             )
         assert (answer.returncode, answer.stderr) == (1, b"usermode: No space left on device\n")
 

@@ -91,11 +91,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         return 128 + signal.SIGINT
     except OSError as error:
+        drop_output()
         where = f"{error.filename}: " if error.filename else ""
         return report(f"{where}{error.strerror or error}", 1)
     except Exception as error:  # noqa: BLE001 - the outermost edge, for bugs of ours
         hint = "this is a bug in usermode; with USERMODE_DEBUG=1 in the environment it shows where"
         return report(f"internal error: {type(error).__name__}: {error}", INTERNAL_ERROR, hint)
+
+
+def drop_output() -> None:
+    """Send what standard output still buffers nowhere: it may be what failed, and would fail again at the exit."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
 
 
 def report(message: str, status: int, hint: str | None = None) -> int:
