@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -119,6 +120,28 @@ def test_empty_chroot_without_proc(interpreter: Path, static_program: Path, tmp_
     shutil.copy(static_program, root / "show")
     done = in_namespace(Entry(str(interpreter)).line(), "chroot", str(root), "/show", "x")
     assert (done.stdout, done.stderr, done.returncode) == ("[/show][x]\n", "", 7)
+
+
+@pytest.mark.parametrize("proc", ["missing", "a link to itself", "empty"])
+def test_guests_start_guests_without_proc(
+    interpreter: Path, guest_cc: Callable[..., Path], tmp_path: Path, proc: str
+) -> None:
+    """debootstrap(8) leaves /proc as a symbolic link to itself until its second stage has mounted it."""
+    root = tmp_path / "root"
+    root.mkdir()
+    if proc == "empty":
+        (root / "proc").mkdir()
+    elif proc != "missing":
+        (root / "proc").symlink_to("/proc")
+    source = tmp_path / "start.c"
+    source.write_text(
+        "#include <stdio.h>\n#include <unistd.h>\n"
+        "int main(int n, char **v) { if (n > 1) execv(v[1], v + 1); return n > 1 ? 1 : 9; }\n"
+    )
+    shutil.copy(guest_cc(source), root / "start")
+    line = Entry(str(interpreter)).line()
+    done = in_namespace(line, "chroot", str(root), "/start", "/start", "/start")
+    assert (done.stdout, done.stderr, done.returncode) == ("", "", 9)
 
 
 def test_execute_only_program(interpreter: Path, static_program: Path) -> None:

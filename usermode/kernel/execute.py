@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import posix
-from errno import EINVAL, ENOENT
+from errno import EINVAL, ELOOP, ENOENT, ENOTDIR
 
 import _usermode_core as core
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 AT_FDCWD, AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH = -100, 0x100, 0x1000
 SELF = b"/proc/self/exe"
 INTERPRETER_NAME = b"usermode-aarch64"
+NO_PROC = (ENOENT, ENOTDIR, ELOOP)
+"""Errors of SELF where /proc is not mounted; debootstrap(8) leaves a symbolic link to itself there."""
 
 
 def execute(
@@ -73,7 +75,7 @@ def _start_again(
         core.execute(AT_FDCWD, SELF, [INTERPRETER_NAME, *options, name, *argv[1:]], envp, 0)
     except OSError as error:
         posix.set_inheritable(program, False)
-        if error.errno != ENOENT:
+        if error.errno not in NO_PROC:
             raise
 
 
