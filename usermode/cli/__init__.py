@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "run": "usermode.cli.run:run",
+    "shell": "usermode.cli.shell:shell",
+    "bootstrap": "usermode.cli.bootstrap:bootstrap",
     "inspect": "usermode.cli.inspect:inspect",
     "syscalls": "usermode.cli.syscalls:syscalls",
     "completion": "usermode.cli.completion:completion",

@@ -257,7 +257,7 @@ def replace_process(command: list[str], environment: dict[str, str]) -> None:
     for number in (signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)
     try:
-        os.execve(command[0], command, environment)  # noqa: S606 - no shell is wanted
+        os.execve(command[0], command, environment)
     except OSError as error:
         raise UsermodeError(
             f"cannot start the interpreter {command[0]}: {error.strerror}", status=CANNOT_START

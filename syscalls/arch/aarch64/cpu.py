@@ -10,6 +10,7 @@ from __future__ import annotations
 
 ELF_MACHINE = 183
 PLATFORM = b"aarch64"
+DEBIAN_ARCHITECTURE = "arm64"
 MINSIGSTKSZ = 4720
 """AT_MINSIGSTKSZ of a CPU without SVE: the signal frame and its record (arch/arm64/kernel/signal.c)."""
 
