@@ -7,16 +7,20 @@ Source: Documentation/admin-guide/binfmt-misc.rst.
 from __future__ import annotations
 
 from binfmt.magic import MAGIC, mask
+from binfmt.places import INTERPRETER
 
 NAME = "usermode-aarch64"
-INTERPRETER = "/usr/libexec/usermode/usermode-aarch64"
 FLAGS = "POF"
 """Keep argv[0], hand over the open program, and open the interpreter once, at registration: chroots need no file."""
 
 CREDENTIALS = "C"
-KNOWN_FLAGS = frozenset("POCF")
+KNOWN_FLAGS = "POCF"
+"""In the order in which the kernel shows them. Linux 7.3 adds T, which our interpreter does not speak."""
+
 LINE_LIMIT = 1920
 INTERPRETER_LIMIT = 127
+DELIMITERS = ":|,%@!"
+"""Any character may separate the fields; not `#` and `;`, which begin a comment in binfmt.d(5)."""
 
 
 class Entry:
@@ -33,23 +37,44 @@ class Entry:
         appimage: bool = False,
     ) -> None:
         """Check the parts. Raises ValueError for what the kernel would refuse."""
-        if not name or "/" in name or ":" in name or name in (".", "..", "register", "status"):
+        if not name or "/" in name or name in (".", "..", "register", "status"):
             raise ValueError(f"no name for an entry: {name!r}")
-        if not interpreter.startswith("/") or ":" in interpreter or "\n" in interpreter:
-            raise ValueError(f"the interpreter needs an absolute path without ':': {interpreter!r}")
-        if len(interpreter.encode()) > INTERPRETER_LIMIT:
+        if not interpreter.startswith("/"):
+            raise ValueError(f"the interpreter needs an absolute path: {interpreter!r}")
+        if len(interpreter.encode("utf-8", "surrogateescape")) > INTERPRETER_LIMIT:
             raise ValueError(f"the interpreter's path is longer than {INTERPRETER_LIMIT} bytes")
-        if unknown := set(flags) - KNOWN_FLAGS:
-            raise ValueError(f"unknown flags: {''.join(sorted(unknown))}")
+        if any(separator in name + interpreter for separator in "\n\0"):
+            raise ValueError(f"a line break or NUL in {name + interpreter!r}")
+        if unknown := set(flags) - set(KNOWN_FLAGS):
+            raise ValueError(f"unknown flags: {''.join(sorted(unknown))} (known: {KNOWN_FLAGS})")
         self.name = name
         self.interpreter = interpreter
-        self.flags = flags
+        self.flags = in_order(flags)
         self.appimage = appimage
+        if len(self.line().encode("utf-8", "surrogateescape")) > LINE_LIMIT:
+            raise ValueError(f"the whole entry is longer than {LINE_LIMIT} bytes")
+
+    @property
+    def mask(self) -> bytes:
+        """Which bits of the magic count."""
+        return mask(self.appimage)
 
     def line(self) -> str:
-        """Return the line to register."""
-        magic, bits = escaped(MAGIC), escaped(mask(self.appimage))
-        return f":{self.name}:M::{magic}:{bits}:{self.interpreter}:{self.flags}"
+        """Return the line to register. Raises ValueError when no delimiter is left for it."""
+        text = self.name + self.interpreter
+        delimiter = next((character for character in DELIMITERS if character not in text), None)
+        if delimiter is None:
+            raise ValueError(f"each of {DELIMITERS} stands in {text!r}, none can separate fields")
+        magic, bits = escaped(MAGIC), escaped(self.mask)
+        fields = ["", self.name, "M", "", magic, bits, self.interpreter, self.flags]
+        return delimiter.join(fields)
+
+
+def in_order(flags: str) -> str:
+    """Return flags each once and in the kernel's order, with the O that C implies."""
+    if CREDENTIALS in flags:
+        flags += "O"
+    return "".join(flag for flag in KNOWN_FLAGS if flag in flags)
 
 
 def escaped(data: bytes) -> str:

@@ -5,6 +5,7 @@
 #   build/usermode-aarch64.debug  its symbols
 #   build/usermode-aarch64-dev    libpython3.11.so, our modules read from the source tree
 #   build/ext/_usermode_core.so   the C core as an ordinary extension, for the tests
+#   build/usermode-sample         a tiny guest program, which `usermode doctor` runs
 
 UNICORN := $(VENV)/lib/python3.11/site-packages/unicorn
 LIBUNICORN := $(UNICORN)/lib/libunicorn.a
@@ -25,7 +26,7 @@ LINK_CORE = $(CORE) $(STUBS) $(LIBUNICORN)
 LINK_FLAGS := $(addprefix -Wl$(COMMA)--wrap=,$(WRAPS)) -Wl,--allow-multiple-definition -Wl,-z,relro,-z,now
 
 .PHONY: interpreter
-interpreter: build/usermode-aarch64 build/usermode-aarch64-dev $(EXTENSION)
+interpreter: build/usermode-aarch64 build/usermode-aarch64-dev $(EXTENSION) build/usermode-sample
 
 build/obj build/ext build/generated:
 	@mkdir -p $@
@@ -59,6 +60,12 @@ build/vdso.so: usermode/loader/vdso.S usermode/loader/vdso.lds
 	$(call say,build the guest's vDSO)
 	@aarch64-linux-gnu-gcc -nostdlib -shared -fPIC -Wl,-soname=linux-vdso.so.1 -Wl,--hash-style=both -Wl,--build-id=sha1 \
 	    -Wl,-Bsymbolic -Wl,-z,max-page-size=4096 -Wl,-T,usermode/loader/vdso.lds -o $@ usermode/loader/vdso.S
+
+build/usermode-sample: packaging/sample/sample.c
+	$(call say,build the sample program)
+	@mkdir -p build
+	@aarch64-linux-gnu-gcc -std=gnu17 -Os $(WARNINGS) -ffreestanding -fno-stack-protector -nostdlib -static -s \
+	    -Wl,-z,max-page-size=4096 -Wl,--build-id=none -o $@ $<
 
 FREEZE := $(PYTHON) -E -s -B packaging/static/freeze.py --vdso build/vdso.so
 FREEZE_SOURCES := packaging/static/freeze.py packaging/static/contents.py build/vdso.so

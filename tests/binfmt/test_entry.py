@@ -46,6 +46,15 @@ def test_appimages_match_on_request() -> None:
     assert matches(bytes(head), appimage=True)
 
 
+def test_delimiter_is_one_that_does_not_occur() -> None:
+    assert Entry("/a:b").line().startswith("|usermode-aarch64|M||")
+    assert Entry("/a:b|c").line().startswith(",usermode-aarch64,M,,")
+
+
+def test_flags_are_in_the_kernel_s_order() -> None:
+    assert Entry("/a", flags="FCP").flags == "POCF"  # C implies O
+
+
 @pytest.mark.parametrize(
     "parts",
     [
@@ -53,7 +62,9 @@ def test_appimages_match_on_request() -> None:
         {"name": "register"},
         {"name": ""},
         {"interpreter": "usermode"},
-        {"interpreter": "/a:b"},
+        {"interpreter": "/a:b|c,d%e@f!g"},
+        {"interpreter": "/a\nb"},
+        {"name": "n" * 1900},
         {"interpreter": "/" + "a" * 127},
         {"flags": "PX"},
     ],

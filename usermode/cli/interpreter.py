@@ -7,10 +7,11 @@ import os
 import subprocess
 from pathlib import Path
 
+from binfmt.places import INTERPRETER
 from usermode.errors import UsermodeError
 
-NAME = "usermode-aarch64"
-INSTALLED = Path("/usr/libexec/usermode") / NAME
+INSTALLED = Path(INTERPRETER)
+NAME = INSTALLED.name
 CANNOT_START = 125
 """Exit status when usermode itself fails before the program is tried, as for env(1)."""
 
@@ -54,12 +55,17 @@ def describe_interpreter() -> str:
         path = find_interpreter()
     except UsermodeError as error:
         return error.message
+    return f"{path} ({describe_version(path)})"
+
+
+def describe_version(path: str) -> str:
+    """Say what the interpreter at `path` calls itself, or why it does not."""
     try:
         answer = subprocess.run(
             [path, "--version"], capture_output=True, text=True, errors="replace", timeout=10
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        return f"{path} (does not start: {error})"
+        return f"does not start: {error}"
     if answer.returncode != 0:
-        return f"{path} (--version ends with status {answer.returncode})"
-    return f"{path} ({', '.join(answer.stdout.split(chr(10))).strip(', ')})"
+        return f"--version ends with status {answer.returncode}"
+    return ", ".join(answer.stdout.split(chr(10))).strip(", ")
