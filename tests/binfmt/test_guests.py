@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Guests that the kernel starts: many at once, in chroots, unreadable, with rights of their own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from binfmt.entry import Entry
+from binfmt.registry import Registry
+from tests.binfmt.namespace import isolated, isolated_with_all_ids, mount_table
+
+NOBODY = 65534
+HOSTILE = {
+    "USERMODE_SYSROOT": "/nonexistent",
+    "USERMODE_STRACE": "trace",
+    "USERMODE_DEBUG": "modules",
+    "LD_PRELOAD": "/nonexistent/lib.so",
+    "PYTHONPATH": "/nonexistent",
+    "PYTHONHOME": "/nonexistent",
+}
+
+
+def register(folder: Path, interpreter: Path, flags: str = "POF") -> None:
+    Registry(str(mount_table(folder))).register(Entry(str(interpreter), flags=flags))
+
+
+def start(program: Path | str, *arguments: str, **more: Any) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end; `argv0` may differ from its path."""
+    argv = [more.pop("argv0", str(program)), *arguments]
+    return subprocess.run(
+        argv, executable=program, input="", capture_output=True, text=True, timeout=60, **more
+    )
+
+
+@isolated
+def test_many_at_once(folder, interpreter, sample) -> None:
+    """200 guests live at the same time, and each ends with its own arguments and status."""
+    register(folder, interpreter)
+    command = [str(sample), *(f"word {i}" for i in range(3))]
+    guests = [
+        subprocess.Popen(
+            [*command, str(number)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        for number in range(200)
+    ]
+    pids = [guest.pid for guest in guests]
+    answers = [guest.communicate(timeout=120) for guest in guests]
+    assert [guest.returncode for guest in guests] == [23] * 200
+    for number, (output, messages) in enumerate(answers):
+        assert output.decode().splitlines()[:-1] == [*command, str(number)]
+        assert messages == b""
+    assert not [pid for pid in pids if os.path.exists(f"/proc/{pid}")]
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, 0)
+
+
+@isolated
+def test_chroot_without_proc(folder, interpreter, sample) -> None:
+    register(folder, interpreter)
+    root = folder / "root"
+    root.mkdir()
+    shutil.copy(sample, root / "show")
+    done = start("/show", "x", argv0="zero", preexec_fn=lambda: os.chroot(root), cwd="/")
+    assert (done.returncode, done.stderr) == (23, "")
+    assert done.stdout.startswith("zero\nx\nsecure=0 ")
+
+
+@isolated_with_all_ids
+def test_program_that_may_only_be_executed(folder, interpreter, sample) -> None:
+    """A user without the right to read the program runs it: flag O."""
+    register(folder, interpreter)
+    program = folder / "show"
+    shutil.copy(sample, program)
+    program.chmod(0o111)
+    user: dict[str, Any] = {"user": NOBODY, "group": NOBODY, "extra_groups": [], "cwd": "/"}
+    assert start("/bin/cat", str(program), **user).returncode == 1
+    done = start(program, "x", **user)
+    assert (done.returncode, done.stderr) == (23, "")
+    assert done.stdout == f"{program}\nx\nsecure=0 uid={NOBODY} euid={NOBODY}\n"
+
+
+@pytest.fixture
+def run_as_owner(folder, interpreter, sample) -> Callable[[str], None]:
+    """Start a set-user-ID program of root's as somebody else, with a hostile environment."""
+
+    @isolated_with_all_ids
+    def check(flags: str, expected: str) -> None:
+        if os.statvfs(folder).f_flag & os.ST_NOSUID:
+            pytest.skip("the folder for temporary files is mounted with nosuid")
+        register(folder, interpreter, flags)
+        program = folder / "show"
+        shutil.copy(sample, program)
+        program.chmod(0o4755)
+        place = folder / "place"
+        place.mkdir()
+        place.chmod(0o777)
+        user: dict[str, Any] = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+        done = start(program, cwd=place, env=HOSTILE, **user)
+        if not expected:
+            assert done.returncode == 2
+            assert "sysroot /nonexistent" in done.stderr
+            return
+        assert (done.stderr, done.returncode) == ("", 23)
+        assert done.stdout == f"{program}\n{expected}\n"
+        assert list(place.iterdir()) == []
+
+    return check
+
+
+def test_credentials_of_the_program(run_as_owner) -> None:
+    """Flag C: the owner's rights, AT_SECURE, and an environment that has no say."""
+    run_as_owner(flags="POCF", expected=f"secure=1 uid={NOBODY} euid=0")
+
+
+def test_without_flag_c_nothing_is_gained(run_as_owner) -> None:
+    """The interpreter listens to the user, as it runs with the user's rights only."""
+    run_as_owner(flags="POF", expected="")
+
+
+@isolated_with_all_ids
+def test_set_user_id_is_ignored_without_flag_c(folder, interpreter, sample) -> None:
+    register(folder, interpreter)
+    program = folder / "show"
+    shutil.copy(sample, program)
+    program.chmod(0o4755)
+    done = start(program, user=NOBODY, group=NOBODY, extra_groups=[], cwd="/")
+    assert done.stdout == f"{program}\nsecure=0 uid={NOBODY} euid={NOBODY}\n"
