@@ -26,6 +26,12 @@ COMMANDS = {
     "bootstrap": "usermode.cli.bootstrap:bootstrap",
     "inspect": "usermode.cli.inspect:inspect",
     "syscalls": "usermode.cli.syscalls:syscalls",
+    "register": "usermode.cli.register:register",
+    "unregister": "usermode.cli.register:unregister",
+    "enable": "usermode.cli.register:enable",
+    "disable": "usermode.cli.register:disable",
+    "status": "usermode.cli.status:status",
+    "doctor": "usermode.cli.doctor:doctor",
     "completion": "usermode.cli.completion:completion",
 }
 """Name of a subcommand -> where it lives, `module:attribute`."""
