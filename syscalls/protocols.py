@@ -44,6 +44,13 @@ class Paths(Protocol):
     def executable(self) -> bytes:
         """The absolute path of the guest's program."""
 
+    @property
+    def executable_file(self) -> bytes:
+        """A path that opens the guest's program."""
+
+    def other_program(self, dirfd: int, path: bytes, /) -> bytes | None:
+        """The program of another guest, if `path` names the `exe` of its folder in /proc."""
+
 
 class Space(Protocol):
     """The guest's memory map. Methods raise OSError as the call of their name does."""
@@ -180,7 +187,7 @@ class Task(Protocol):
     def execute(
         self, dirfd: int, path: bytes, argv: list[bytes], envp: list[bytes], flags: int, /
     ) -> int:
-        """Replace the program: execveat(2)."""
+        """Replace the program: execveat(2). Comes back with 0 when that was only checked."""
 
     def exit(self, status: int, /) -> int:
         """End the thread; does not return."""

@@ -33,6 +33,7 @@ AT_EXECFD, AT_FLAGS, AT_SECURE, AT_EXECFN = 2, 8, 23, 31
 PRESERVE_ARGV0 = 1
 ENOENT = 2
 PR_SET_NAME = 15
+PROT_READ, MAP_PRIVATE = 1, 2
 SP, PC = 31, 32
 TRANSLATION_BUFFER = 64 << 20
 INTERNAL_ERROR = 70  # EX_SOFTWARE of <sysexits.h>
@@ -41,10 +42,11 @@ INTERNAL_ERROR = 70  # EX_SOFTWARE of <sysexits.h>
 class Invocation:
     """What is to be run: the file already open, or -1, its path, the guest's whole argv, and its AT_EXECFN.
 
-    `execfn` differs from `path` when the kernel found a guest's interpreter in a script's `#!` line.
+    `execfn` differs from `path` when the kernel found a guest's interpreter in a script's `#!` line. `envp` is None
+    for the environment of this process.
     """
 
-    __slots__ = ("argv", "execfn", "fd", "path", "settings")
+    __slots__ = ("argv", "envp", "execfn", "fd", "path", "settings")
 
     def __init__(
         self, settings: Settings, path: bytes, argv: list[bytes], fd: int, execfn: bytes
@@ -54,6 +56,7 @@ class Invocation:
         self.argv = argv
         self.fd = fd
         self.execfn = execfn
+        self.envp: list[bytes] | None = None
 
 
 def command_line() -> list[bytes]:
@@ -84,7 +87,20 @@ def read_invocation(arguments: list[bytes]) -> Invocation:
     if settings.program_fd >= 0:
         posix.set_inheritable(settings.program_fd, False)
     execfn = rest[0] if settings.execfn is None else settings.execfn
-    return Invocation(settings, rest[0], [argv0, *rest[1:]], settings.program_fd, execfn)
+    invocation = Invocation(settings, rest[0], [argv0, *rest[1:]], settings.program_fd, execfn)
+    if settings.strings_fd >= 0:
+        read_strings(invocation)
+    return invocation
+
+
+def read_strings(invocation: Invocation) -> None:
+    """Take arguments and environment from a file: how many arguments, and all strings, each with its NUL."""
+    fd = invocation.settings.strings_fd
+    text = posix.pread(fd, posix.fstat(fd).st_size, 0)
+    posix.close(fd)
+    count, *strings = text.split(b"\0")[:-1]
+    invocation.argv = strings[: int(count)]
+    invocation.envp = strings[int(count) :]
 
 
 def open_program(process: Process, invocation: Invocation) -> int:
@@ -107,36 +123,46 @@ def prepare(process: Process, invocation: Invocation) -> LoadRequest:
     fd = open_program(process, invocation)
     find = programs.finder(process.paths)
     secure = bool(core.auxv(AT_SECURE))
+    envp = core.environment() if invocation.envp is None else invocation.envp
     request = programs.request(
-        fd, invocation.path, invocation.argv, core.environment(), find, secure, invocation.execfn
-    )
-    process.executable = (
-        posix.readlink(b"/proc/self/fd/%d" % request.fd) if has_proc() else request.path
+        fd, invocation.path, invocation.argv, envp, find, secure, invocation.execfn
     )
     process.argv = request.argv
     process.environment = request.envp
-    name = (invocation.execfn.rpartition(b"/")[2])[:15]
-    core.host_call(NUMBERS["prctl"], PR_SET_NAME, name)
+    name = invocation.settings.comm
+    if name is None:
+        name = invocation.execfn.rpartition(b"/")[2]
+    core.host_call(NUMBERS["prctl"], PR_SET_NAME, name[:15])
     return request
 
 
-def has_proc() -> bool:
-    """Tell whether /proc is mounted; a chroot may lack it."""
-    try:
-        posix.stat("/proc/self/exe")
-    except OSError:
-        return False
-    return True
-
-
 def take_over(process: Process, loaded: Loaded, request: LoadRequest) -> None:
-    """Note what /proc shows of the loaded program."""
+    """Keep what /proc shows of the loaded program: see `usermode.kernel.own_program`."""
+    status = posix.fstat(request.fd)
+    mapped = core.host_call(
+        NUMBERS["mmap"], 0, status.st_size, PROT_READ, MAP_PRIVATE, request.fd, 0
+    )
+    process.program = (mapped, status.st_size, status.st_dev, status.st_ino, request.path)
     posix.close(request.fd)
     process.auxv = loaded.auxv
     process.argument_range = loaded.arguments
     process.environment_range = loaded.environment
     process.sigreturn = loaded.signal_return
     process.space.set_brk_start(loaded.break_start)
+    image = loaded.program
+    words = 1 + len(request.argv) + 1 + len(request.envp) + 1  # argc, argv, NULL, envp, NULL
+    core.show_guest(  # which a kernel without CONFIG_CHECKPOINT_RESTORE refuses
+        image.code_start,
+        image.code_end,
+        image.data_start,
+        image.data_end,
+        loaded.stack_pointer,
+        loaded.arguments[0],
+        loaded.arguments[1],
+        loaded.environment[1],
+        loaded.stack_pointer + 8 * words,
+        len(loaded.auxv),
+    )
 
 
 def inherit_mask(task: Task) -> None:
@@ -155,6 +181,9 @@ def start(invocation: Invocation) -> None:
     )
     dispatcher = Dispatcher(compiled)
     process = Process(AddressSpace(), signals.Actions(), settings)
+    for number in signals.FAULTS:  # caught by the core, which noted how they were inherited
+        if core.IGNORED_FAULTS >> number - 1 & 1:
+            process.actions.set(number, signals.Action(signals.SIG_IGN))
     request = prepare(process, invocation)
     loaded = load(process.space, core, request)
     take_over(process, loaded, request)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 AT_FDCWD = -100
 SELF = b"/proc/self/exe"
 RLIMIT_STACK = 3
+SIGBUS, SIGSEGV, SIG_IGN = 7, 11, 1
 INFINITY = (1 << 64) - 1
 FINITE = 8 << 20
 PERSONALITY_ASK, ADDR_COMPAT_LAYOUT = 0xFFFFFFFF, 0x0200000
@@ -56,12 +57,18 @@ def restart(invocation: Invocation) -> NoReturn:
             *(b"--restore-stack-limit", b"%d" % soft, b"--restore-personality", b"%d" % persona),
             *(b"--execfn", invocation.execfn, b"--argv0", invocation.argv[0]),
         ]
+        if settings.comm is not None:
+            options += [b"--comm", settings.comm]
         if invocation.fd >= 0:
             posix.set_inheritable(invocation.fd, True)
             options += [b"--program-fd", b"%d" % invocation.fd]
         argv = [b"usermode-aarch64", *options, b"--", invocation.path, *invocation.argv[1:]]
+        for number in SIGBUS, SIGSEGV:  # caught by now, so exec would make them default
+            if core.IGNORED_FAULTS >> number - 1 & 1:
+                core.signal_set(number, SIG_IGN, 0)
         try:
-            core.execute(AT_FDCWD, SELF, argv, core.environment(), 0)
+            envp = core.environment() if invocation.envp is None else invocation.envp
+            core.execute(AT_FDCWD, SELF, argv, envp, 0)
         except OSError:
             pass  # no /proc here: told below, as the layout is what stands in the way
     raise UsermodeError(

@@ -33,6 +33,8 @@ OPTIONS = (
     # Given by the interpreter to itself when it starts again, so without a description.
     (b"--program-fd", VALUE, "", ""),
     (b"--execfn", VALUE, "", ""),
+    (b"--comm", VALUE, "", ""),
+    (b"--strings-fd", VALUE, "", ""),
     (b"--restore-stack-limit", VALUE, "", ""),
     (b"--restore-personality", VALUE, "", ""),
 )
@@ -53,18 +55,21 @@ class Settings:
     """How programs run. Bytes are paths as given; `strace` is None, b"" for standard error, or a file name.
 
     The rest is what the interpreter tells itself when it starts again: `program_fd` is the open program, or
-    -1, `execfn` its AT_EXECFN if that is not the path, `stack_limit` the soft RLIMIT_STACK and `personality`
-    the personality(2) that the guest is to have, -1 for what there is.
+    -1, `execfn` its AT_EXECFN if that is not the path, `comm` its name if that is not the last part of AT_EXECFN,
+    `strings_fd` a file with its arguments and environment when ours have no room for them, `stack_limit` the soft
+    RLIMIT_STACK and `personality` the personality(2) that the guest is to have, -1 for what there is.
     """
 
     __slots__ = (
         "argv0",
+        "comm",
         "debug",
         "execfn",
         "personality",
         "program_fd",
         "stack_limit",
         "strace",
+        "strings_fd",
         "sysroot",
     )
 
@@ -75,6 +80,8 @@ class Settings:
         self.debug = b""
         self.program_fd = -1
         self.execfn: bytes | None = None
+        self.comm: bytes | None = None
+        self.strings_fd = -1
         self.stack_limit = -1
         self.personality = -1
 
@@ -130,10 +137,14 @@ class Settings:
                 raise UsermodeError(message, status=USAGE_STATUS)
         elif name == b"--execfn":
             self.execfn = value
+        elif name == b"--comm":
+            self.comm = value
         elif not value.isdigit():
             raise UsermodeError(f"{name.decode()} needs a number", status=USAGE_STATUS)
         elif name == b"--program-fd":
             self.program_fd = int(value)
+        elif name == b"--strings-fd":
+            self.strings_fd = int(value)
         elif name == b"--restore-stack-limit":
             self.stack_limit = int(value)
         else:

@@ -70,14 +70,18 @@ def openat2(task: Task, dirfd: int, path: bytes, how_at: int, size: int) -> int:
 
 
 def readlinkat(task: Task, dirfd: int, path: bytes, buffer: int, size: int) -> int:
-    """Read a link; /proc/self/exe is the guest's program."""
+    """Read a link; /proc/PID/exe is the guest's program, its own or that of another guest."""
     size = (size & 0xFFFFFFFF ^ 1 << 31) - (1 << 31)  # an int in the kernel: fs/stat.c
-    if task.paths.special(dirfd, path) != b"exe":
+    target = None
+    if path.endswith(b"exe"):
+        own = task.paths.special(dirfd, path) == b"exe"
+        target = task.paths.executable if own else task.paths.other_program(dirfd, path)
+    if target is None:
         dirfd, path = task.paths.resolve(dirfd, path, False)
         return task.host(HOST["readlinkat"], dirfd, path, checked(buffer), size)
     # The host's answer about its own link carries the errors: no /proc, no such thread.
     task.host_now(HOST["readlinkat"], dirfd, path, bytearray(1), min(size, 1))
-    target = task.paths.executable[:size]
+    target = target[:size]
     task.memory.write(buffer, target)
     return len(target)
 
@@ -173,7 +177,7 @@ def _open_view(task: Task, view: bytes, flags: int, number: int, *call: int | by
     try:
         if view == b"exe":
             kept = flags & ~(O_CREAT | O_EXCL)
-            _replace_by_file(task, descriptor, task.paths.executable, kept)
+            _replace_by_file(task, descriptor, task.paths.executable_file, kept)
         elif not flags & O_PATH:
             text = task.paths.content(view, _read_all(task, descriptor))
             _replace_by_text(task, descriptor, view, text, flags)

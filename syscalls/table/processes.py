@@ -75,7 +75,7 @@ CALLS = (
         STRING_ARRAY,
         ENVIRONMENT,
         run=processes.execve,
-        partly="the file of a guest program must be readable, and its set-user-ID bit has no effect",
+        partly="a guest program that cannot be read, or has a set-user-ID bit, needs a registration with the kernel",
     ),
     call(
         "execveat",

@@ -5,6 +5,9 @@ from typing import NoReturn
 
 from typing_extensions import Buffer
 
+IGNORED_FAULTS: int
+"""SIGSEGV and SIGBUS if this process was started with them ignored, as a signal set."""
+
 class Engine:
     """One Unicorn engine, of the thread that makes it.
 
@@ -86,10 +89,26 @@ def auxv(key: int, /) -> int | None:
 def fork() -> int:
     """fork(2) with Python's locks and the core's whole in the child, where no signal caught before waits."""
 
-def execute(
-    dirfd: int, path: bytes, argv: list[bytes], envp: list[bytes], flags: int, /
-) -> NoReturn:
-    """execveat(2) on the host; OSError if it fails."""
+def execute(dirfd: int, path: bytes, argv: list[bytes], envp: list[bytes], flags: int, /) -> None:
+    """execveat(2) on the host: comes back only from AT_EXECVE_CHECK, or as OSError.
+
+    OSError(EINTR): a signal was caught that must be delivered before. The GIL is kept.
+    """
+
+def show_guest(
+    code: int,
+    code_end: int,
+    data: int,
+    data_end: int,
+    stack: int,
+    arguments: int,
+    environment: int,
+    environment_end: int,
+    auxv: int,
+    auxv_size: int,
+    /,
+) -> int:
+    """Let /proc/PID/{cmdline,environ,auxv,stat} show these addresses. 0, or -errno if the kernel does not allow it."""
 
 def exit_thread() -> NoReturn:
     """End the calling host thread alone (exit(2), not exit_group(2)). Signals that wait go to another thread."""

@@ -191,7 +191,12 @@ void signals_resume(uint64_t mask);
 void signals_forget(struct engine *e, uint64_t *mask);
 void signal_sent(int number, siginfo_t *info, void *context);
 
+/* shown.c */
+struct prctl_mm_map;
+int show_guest(struct prctl_mm_map *map);
+
 /* faults.c */
+uint64_t signal_faults_ignored(void);
 int signal_faults_catch(void);
 
 #endif

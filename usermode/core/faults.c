@@ -65,6 +65,19 @@ static void catch_fault(int number, siginfo_t *info, void *context) {
     }
 }
 
+/* Which of SIGSEGV and SIGBUS are ignored, as a signal set. Asked before they are caught, it is what exec handed down. */
+uint64_t signal_faults_ignored(void) {
+    static const int numbers[] = {SIGSEGV, SIGBUS};
+    uint64_t ignored = 0;
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        struct kernel_sigaction old = {0};
+        if (!kernel_action(numbers[i], NULL, &old) && old.handler == (uint64_t)(uintptr_t)SIG_IGN) {
+            ignored |= UINT64_C(1) << (numbers[i] - 1);
+        }
+    }
+    return ignored;
+}
+
 /* Installs the handlers of SIGSEGV and SIGBUS. They stay for the life of the process. Everything is masked meanwhile: a
  * flood of SIGSEGV by kill(2) must not nest until the stack is full. */
 int signal_faults_catch(void) {

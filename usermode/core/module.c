@@ -4,6 +4,7 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <errno.h>
+#include <linux/prctl.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/syscall.h>
@@ -265,7 +266,11 @@ static char **string_array(PyObject *list) {
     return array;
 }
 
-/* execveat(2), with the strings as they are: os.execve() wants the environment as a mapping. */
+/*
+ * execveat(2), with the strings as they are: os.execve() wants the environment as a mapping. None when the kernel only checked
+ * (AT_EXECVE_CHECK); EINTR when a caught signal must be delivered first. The GIL is kept: a child that shares its parent's
+ * memory (vfork) would give it away for both.
+ */
 static PyObject *module_execute(PyObject *module, PyObject *args) {
     int directory, flags;
     const char *path;
@@ -278,12 +283,33 @@ static PyObject *module_execute(PyObject *module, PyObject *args) {
     char **envp = argv ? string_array(environment) : NULL;
     long result = 0;
     if (envp) {
-        result = syscall(SYS_execveat, directory, path, argv, envp, flags);
+        const uint64_t words[CALL_ARGUMENTS] = {(uint64_t)directory, (uintptr_t)path,
+                                                (uintptr_t)argv, (uintptr_t)envp, (uint64_t)flags};
+        result = host_wait(current_engine, SYS_execveat, words);
     }
-    int saved = errno;
     PyMem_Free(argv);
     PyMem_Free(envp);
-    return result < 0 ? os_error(saved) : NULL;
+    if (!envp) {
+        return NULL;
+    }
+    return result < 0 ? os_error(result == RESULT_RESTART ? EINTR : (int)-result)
+                      : Py_NewRef(Py_None);
+}
+
+static PyObject *module_show_guest(PyObject *module, PyObject *args) {
+    struct prctl_mm_map map = {0};
+    unsigned long long code, code_end, data, data_end, stack, argv, envp, envp_end, auxv;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "KKKKKKKKKI", &code, &code_end, &data, &data_end, &stack, &argv,
+                          &envp, &envp_end, &auxv, &map.auxv_size)) {
+        return NULL;
+    }
+    map.start_code = code, map.end_code = code_end;
+    map.start_data = data, map.end_data = data_end;
+    map.start_stack = stack;
+    map.arg_start = argv, map.arg_end = map.env_start = envp, map.env_end = envp_end;
+    map.auxv = (void *)(uintptr_t)auxv;
+    return PyLong_FromLong(show_guest(&map));
 }
 
 /* Ends the calling host thread and nothing else; the other threads get the GIL. */
@@ -319,6 +345,7 @@ static PyMethodDef module_methods[] = {
     {"auxv", module_auxv, METH_O, NULL},
     {"fork", module_fork, METH_NOARGS, NULL},
     {"execute", module_execute, METH_VARARGS, NULL},
+    {"show_guest", module_show_guest, METH_VARARGS, NULL},
     {"exit_thread", module_exit_thread, METH_NOARGS, NULL},
     {"calls_passed", module_calls_passed, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL}};
@@ -334,12 +361,14 @@ PyMODINIT_FUNC PyInit__usermode_core(void) {
         PyErr_SetString(PyExc_ImportError, wrong);
         return NULL;
     }
+    uint64_t ignored = signal_faults_ignored();
     int err = signal_faults_catch();
     if (err) {
         return os_error(-err);
     }
     PyObject *module = PyModule_Create(&definition);
     if (!module || PyType_Ready(&engine_type) ||
+        PyModule_AddIntConstant(module, "IGNORED_FAULTS", (long)ignored) ||
         PyModule_AddObjectRef(module, "Engine", (PyObject *)&engine_type)) {
         Py_XDECREF(module);
         return NULL;

@@ -74,8 +74,12 @@ class Paths:
         `follow` says whether the call follows a symbolic link in the last component. Raises OSError
         for a path in the sysroot that exists but may not be reached (EACCES, ELOOP, ENAMETOOLONG).
         """
-        if follow and path.endswith(b"exe") and self.special(dirfd, path) == b"exe":
-            return AT_FDCWD, self._facts.executable
+        if follow and path.endswith(b"exe"):
+            if self.special(dirfd, path) == b"exe":
+                return AT_FDCWD, self._facts.executable_file
+            other = self.other_program(dirfd, path)
+            if other is not None:
+                return AT_FDCWD, other
         sysroot = self.sysroot
         if sysroot is not None and path[:1] == b"/" and not _is_host_tree(path):
             found = self._in_sysroot(sysroot, path, follow)
@@ -120,6 +124,23 @@ class Paths:
     def executable(self) -> bytes:
         """The absolute path of the program the guest runs: the target of /proc/self/exe."""
         return self._facts.executable
+
+    @property
+    def executable_file(self) -> bytes:
+        """A path that opens the program the guest runs."""
+        return self._facts.executable_file
+
+    def other_program(self, dirfd: int, path: bytes) -> bytes | None:
+        """The target of `path` if that is the `exe` link of another guest's directory in /proc."""
+        directory, slash, name = path.rpartition(b"/")
+        if name != b"exe":
+            return None
+        parts = _proc_parts(dirfd, directory + slash or b".")
+        if not parts or not parts[0].isdigit():
+            return None
+        from usermode.kernel.other_guests import program_of
+
+        return program_of(parts[0])
 
     def _in_sysroot(self, sysroot: bytes, path: bytes, follow: bool) -> bytes | None:
         try:

@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
         @property
         def executable(self) -> bytes:
-            """Absolute path of the guest's program, as the host sees it."""
+            """What the link /proc/self/exe names, as the host sees it."""
+
+        @property
+        def executable_file(self) -> bytes:
+            """A path that opens the guest's program, even when it was deleted."""
 
         @property
         def argument_range(self) -> tuple[int, int]:

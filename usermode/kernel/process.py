@@ -17,11 +17,15 @@ if TYPE_CHECKING:
     from usermode.settings import Settings
 
 
+PAGE = 4096
+
+
 class Process:
     """A guest process: address space, signal actions, and the facts that /proc shows.
 
-    `executable` is the absolute path of the program; `auxv` its auxiliary vector as bytes; `stack` the
-    address ranges (start, end) of its argument and environment strings.
+    `program` is the mapping of the program's whole file, its size, device, inode, and the name at the start: see
+    `usermode.kernel.own_program`. `auxv` is the auxiliary vector as bytes, `argument_range` and `environment_range`
+    are the addresses (start, end) of the strings.
     """
 
     __slots__ = (
@@ -32,8 +36,8 @@ class Process:
         "auxv",
         "environment",
         "environment_range",
-        "executable",
         "lock",
+        "program",
         "run",
         "settings",
         "sigreturn",
@@ -46,7 +50,7 @@ class Process:
         self.space = space
         self.actions = actions
         self.settings = settings
-        self.executable = b""
+        self.program = (0, 0, 0, 0, b"")
         self.argv: list[bytes] = []
         self.environment: list[bytes] = []
         self.auxv = b""
@@ -79,6 +83,27 @@ class Process:
 
             self._paths = Paths(self, core.host_call, self.settings.sysroot or None)
         return self._paths
+
+    @property
+    def program_link(self) -> bytes:
+        """The link to the program's file that anyone may read, and CAP_CHECKPOINT_RESTORE follow."""
+        address, size, _, _, _ = self.program
+        return b"/proc/self/map_files/%x-%x" % (address, address + (size + PAGE - 1 & -PAGE))
+
+    @property
+    def executable(self) -> bytes:
+        """What /proc/self/exe names, " (deleted)" included; without /proc the name at the start."""
+        try:
+            return posix.readlink(self.program_link)
+        except OSError:
+            return self.program[4]
+
+    @property
+    def executable_file(self) -> bytes:
+        """A path that opens the running program, also when it was deleted; following it may then need a capability."""
+        from usermode.kernel.own_program import place
+
+        return place(self)
 
     def unsupported(self, what: str) -> None:
         """Count a request that is refused because nothing here supports it; said once on demand."""

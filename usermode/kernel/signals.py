@@ -102,11 +102,6 @@ class Actions:
             if action.handler not in (SIG_DFL, SIG_IGN):
                 self.set(number, Action())
 
-    def prepare_exec(self) -> None:
-        """Give SIGSEGV and SIGBUS the host action that execve(2) is to keep: ignored, or default."""
-        for number in FAULTS:
-            core.signal_set(number, SIG_IGN if self.get(number).handler == SIG_IGN else SIG_DFL, 0)
-
 
 def set_host_mask(mask: int) -> None:
     """Block on the host's side what `mask` says, but for the signals of faults."""

@@ -176,11 +176,11 @@ class Task:
 
     def execute(
         self, dirfd: int, path: bytes, argv: list[bytes], envp: list[bytes], flags: int
-    ) -> NoReturn:
+    ) -> int:
         """Replace the program: see `usermode.kernel.execute`."""
         from usermode.kernel.execute import execute
 
-        execute(self, dirfd, path, argv, envp, flags)
+        return execute(self, dirfd, path, argv, envp, flags)
 
     def exit(self, status: int) -> NoReturn:
         """End this thread."""

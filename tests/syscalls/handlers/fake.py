@@ -78,6 +78,10 @@ class Process:
         self.argument_range = self.environment_range = (BASE, BASE)
         self.pid = os.getpid()
 
+    @property
+    def executable_file(self) -> bytes:
+        return self.executable
+
     def mappings(self) -> Iterator[tuple[int, int, bytes, int, tuple[int, int], int, bytes]]:
         yield 0x10000, 0x20000, b"r-xp", 0x1000, (8, 1), 77, b"/a program"
 
