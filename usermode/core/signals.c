@@ -158,6 +158,9 @@ void signal_sent(int number, siginfo_t *info, void *context) {
     } else {
         give_to_process(number, info);
     }
+    uint64_t before; /* of the signals of faults only those that were blocked stay so */
+    memcpy(&before, &((ucontext_t *)context)->uc_sigmask, sizeof before);
+    mask |= before;
     memcpy(&((ucontext_t *)context)->uc_sigmask, &mask, sizeof mask);
     errno = saved;
 }
