@@ -51,6 +51,7 @@ LEFT_OUT = (
     "syscalls.protocols",
     "syscalls.table",
     "usermode.cli",
+    "usermode.container",
     "usermode.inspect",
     "usermode.loader.protocols",
     "usermode.service",
