@@ -113,5 +113,12 @@ def show_guest(
 def exit_thread() -> NoReturn:
     """End the calling host thread alone (exit(2), not exit_group(2)). Signals that wait go to another thread."""
 
+def halt(timeout: int, /) -> bool:
+    """Keep all other threads from guest code, for good, so that their snapshots are whole.
+
+    False if one is still in guest code after `timeout` milliseconds. Threads in a host call stay in it until it ends.
+    Does not return when another thread called it first.
+    """
+
 def calls_passed() -> int:
     """Return how many calls the core handed to the host."""

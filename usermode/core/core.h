@@ -51,6 +51,7 @@ enum treatment {
     TREAT_EPOLL_IN = 8,
     TREAT_EPOLL_OUT = 9,
     TREAT_POINTER_IF_USED = 10,
+    TREAT_NULL_OR_PYTHON = 11,
 };
 
 enum row_mode { ROW_UNKNOWN = 0, ROW_HOST = 1, ROW_PYTHON = 2, ROW_REFUSE = 3 };
@@ -136,6 +137,7 @@ void engine_attend(struct engine *e, uint32_t bits);
 void engines_add(struct engine *e);
 void engines_remove(struct engine *e);
 void engines_shoot_down(uint64_t start, uint64_t end, bool permissions, bool wait);
+bool engines_halt(uint64_t milliseconds);
 void engines_before_fork(void);
 void engines_after_fork(bool child);
 void engine_forked(struct engine *e);
@@ -198,5 +200,6 @@ int show_guest(struct prctl_mm_map *map);
 /* faults.c */
 uint64_t signal_faults_ignored(void);
 int signal_faults_catch(void);
+void signal_own_fault(int number);
 
 #endif

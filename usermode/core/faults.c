@@ -13,7 +13,8 @@
 
 extern void cpu_loop_exit_aarch64(void *cpu) __attribute__((noreturn));
 
-static void die_of(int number) {
+/* A fault of the emulator's own. The host's core dump of it is wanted, unlike that of a guest's death. */
+void signal_own_fault(int number) {
     static const char text[] = "usermode: internal fault of the emulator (not of the guest)\n";
     struct kernel_sigaction action = {.flags = SA_RESTORER_FLAG,
                                       .restorer = (uint64_t)(uintptr_t)return_from_signal};
@@ -38,7 +39,7 @@ static void guest_fault(struct engine *e, int number, const siginfo_t *info,
     const greg_t *registers = context->uc_mcontext.gregs;
     bool write_access = registers[REG_ERR] & PAGE_FAULT_WRITE;
     if (!e->translating && !call_site_restore(e, (uintptr_t)registers[REG_RIP])) {
-        die_of(number);
+        signal_own_fault(number);
         return;
     }
     e->stop = number == SIGBUS ? STOP_BUS : STOP_FAULT;
@@ -61,7 +62,7 @@ static void catch_fault(int number, siginfo_t *info, void *context) {
     } else if (e && e->uc && atomic_load(&e->in_guest) && in_guest_memory) {
         guest_fault(e, number, info, context);
     } else {
-        die_of(number);
+        signal_own_fault(number);
     }
 }
 

@@ -324,6 +324,18 @@ static PyObject *module_exit_thread(PyObject *module, PyObject *unused) {
     Py_UNREACHABLE();
 }
 
+static PyObject *module_halt(PyObject *module, PyObject *timeout) {
+    uint64_t milliseconds;
+    (void)module;
+    if (as_word(timeout, &milliseconds)) {
+        return NULL;
+    }
+    PyThreadState *state = PyEval_SaveThread();
+    bool all = engines_halt(milliseconds);
+    PyEval_RestoreThread(state);
+    return PyBool_FromLong(all);
+}
+
 static PyObject *module_calls_passed(PyObject *module, PyObject *unused) {
     (void)module, (void)unused;
     return PyLong_FromUnsignedLongLong(calls_passed);
@@ -347,6 +359,7 @@ static PyMethodDef module_methods[] = {
     {"execute", module_execute, METH_VARARGS, NULL},
     {"show_guest", module_show_guest, METH_VARARGS, NULL},
     {"exit_thread", module_exit_thread, METH_NOARGS, NULL},
+    {"halt", module_halt, METH_O, NULL},
     {"calls_passed", module_calls_passed, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL}};
 

@@ -11,6 +11,7 @@
 #include <sched.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core.h"
@@ -18,6 +19,7 @@
 static pthread_mutex_t engines_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct engine *engines;
 static unsigned generation; /* counts the forks between the first process and this one */
+static _Atomic(struct engine *) halter; /* whose thread alone goes on: see engines_halt() */
 
 /* ---- the list ---- */
 
@@ -26,6 +28,9 @@ void engines_add(struct engine *e) {
     e->generation = generation;
     e->next = engines;
     engines = e;
+    if (atomic_load(&halter)) {
+        atomic_fetch_or(&e->attention, ATTEND_FLUSH);
+    }
     pthread_mutex_unlock(&engines_lock);
 }
 
@@ -57,6 +62,12 @@ static void serve_flush(struct engine *e) {
     flush_local(e, &request);
 }
 
+static void wait_if_halted(const struct engine *e) {
+    while (atomic_load(&halter) && atomic_load(&halter) != e) {
+        pause();
+    }
+}
+
 void engine_leave_guest(struct engine *e) {
     atomic_store(&e->in_guest, 0);
 }
@@ -70,6 +81,7 @@ void engine_enter_guest(struct engine *e) {
         }
         atomic_store(&e->in_guest, 0);
         serve_flush(e);
+        wait_if_halted(e);
     }
 }
 
@@ -157,6 +169,41 @@ void engines_shoot_down(uint64_t start, uint64_t end, bool permissions, bool wai
     pthread_mutex_unlock(&engines_lock);
 }
 
+/* ---- the end of a process ---- */
+
+static uint64_t milliseconds_now(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* Has all other threads stop, for good, where they leave or would go back to guest code, so that their registers are
+ * whole and can be read. Threads in a host call stay there. False if one is still in guest code when the time is up. Does not
+ * return if another thread was first. */
+bool engines_halt(uint64_t milliseconds) {
+    const struct flush_request nothing = {0};
+    struct engine *self = current_engine, *first = NULL;
+    uint64_t deadline = milliseconds_now() + milliseconds;
+    bool all = true;
+    if (!atomic_compare_exchange_strong(&halter, &first, self)) {
+        wait_if_halted(self);
+    }
+    pthread_mutex_lock(&engines_lock);
+    for (struct engine *e = engines; e; e = e->next) {
+        if (e != self) {
+            request_flush(e, &nothing);
+        }
+    }
+    for (struct engine *e = engines; e && all; e = e->next) {
+        while (e != self && still_to_flush(e) && (all = milliseconds_now() < deadline)) {
+            uc_emu_stop(e->uc);
+            sched_yield();
+        }
+    }
+    pthread_mutex_unlock(&engines_lock);
+    return all;
+}
+
 /* ---- fork ---- */
 
 /* The list is whole in the child if no other thread is changing it at the moment of the fork. */
@@ -171,6 +218,7 @@ void engines_after_fork(bool child) {
         generation++;
         pthread_mutex_init(&engines_lock, NULL);
         engines = NULL;
+        atomic_store(&halter, NULL);
         if (current_engine && current_engine->uc) {
             engine_forked(current_engine);
         }

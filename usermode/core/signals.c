@@ -147,10 +147,20 @@ static void keep(struct engine *e, int number, siginfo_t *info, ucontext_t *cont
     }
 }
 
+/* Raised by an instruction of ours, which would be raised again for ever. */
+static bool is_own_fault(int number, const siginfo_t *info, const ucontext_t *context) {
+    return (number == SIGILL || number == SIGFPE) && info->si_code > 0 &&
+           (greg_t)(uintptr_t)info->si_addr == context->uc_mcontext.gregs[REG_RIP];
+}
+
 /* Handles a signal that somebody sent, with all others masked; on return this thread takes no more until Python says so. */
 void signal_sent(int number, siginfo_t *info, void *context) {
     int saved = errno;
     uint64_t mask = all_but_faults();
+    if (is_own_fault(number, info, context)) {
+        signal_own_fault(number);
+        return;
+    }
     change_mask(
         UINT64_MAX); /* SIGSEGV and SIGBUS are caught without a mask; the ring has one writer at a time */
     if (current_engine && current_engine->uc) {
