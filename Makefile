@@ -10,7 +10,8 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 .SUFFIXES:
 
 PACKAGES := gcc libc6-dev make pkg-config python3.11 python3-venv python3-dev libpython3.11-dev libexpat1-dev \
-    zlib1g-dev libsystemd-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross clang-format qemu-user debootstrap
+    zlib1g-dev libsystemd-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross clang-format qemu-user debootstrap \
+    gdb-multiarch
 
 STAMP_APT := build/apt.ok
 STAMP_VENV := $(VENV)/installed

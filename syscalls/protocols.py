@@ -97,6 +97,9 @@ class Process(Protocol):
     def unsupported(self, what: str) -> None:
         """Count a request that nothing here supports."""
 
+    def prepare_core_dumps(self) -> None:
+        """Be ready to write core dumps, if RLIMIT_CORE permits any."""
+
 
 class Task(Protocol):
     """A guest thread."""

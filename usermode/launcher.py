@@ -190,6 +190,7 @@ def start(invocation: Invocation) -> None:
     task = Task(process, core.Engine(TRANSLATION_BUFFER))
     process.tasks[task.tid] = task
     inherit_mask(task)
+    process.prepare_core_dumps()
     task.engine.set(PC, loaded.entry)
     task.engine.set(SP, loaded.stack_pointer)
     answer: Answer = dispatcher.call

@@ -27,6 +27,7 @@ OPTIONS = (
         "FILE",
         "show system calls on standard error, or write them to FILE",
     ),
+    (b"--core", OPTIONAL_VALUE, "FILE", "dump core also if RLIMIT_CORE is 0, to FILE if given"),
     (b"--cpu", VALUE, "MODEL", "the CPU model; max is the only one"),
     (b"--help", NO_VALUE, "", "show this and exit (also -h)"),
     (b"--version", NO_VALUE, "", "show the version and exit"),
@@ -54,6 +55,8 @@ class Information(Exception):
 class Settings:
     """How programs run. Bytes are paths as given; `strace` is None, b"" for standard error, or a file name.
 
+    `core` is None for what the kernel would do, b"" for a core dump in any case, or the pattern of its name (core(5)).
+
     The rest is what the interpreter tells itself when it starts again: `program_fd` is the open program, or
     -1, `execfn` its AT_EXECFN if that is not the path, `comm` its name if that is not the last part of AT_EXECFN,
     `strings_fd` a file with its arguments and environment when ours have no room for them, `stack_limit` the soft
@@ -63,6 +66,7 @@ class Settings:
     __slots__ = (
         "argv0",
         "comm",
+        "core",
         "debug",
         "execfn",
         "personality",
@@ -77,6 +81,7 @@ class Settings:
         self.sysroot = b""
         self.argv0: bytes | None = None
         self.strace: bytes | None = None
+        self.core: bytes | None = None
         self.debug = b""
         self.program_fd = -1
         self.execfn: bytes | None = None
@@ -86,12 +91,15 @@ class Settings:
         self.personality = -1
 
     def read_environment(self) -> None:
-        """Take USERMODE_SYSROOT, USERMODE_STRACE and USERMODE_DEBUG."""
+        """Take USERMODE_SYSROOT, USERMODE_STRACE, USERMODE_CORE and USERMODE_DEBUG."""
         get = posix.environ.get
         self.sysroot = get(b"USERMODE_SYSROOT", b"")
         self.strace = get(b"USERMODE_STRACE")
         if self.strace == b"1":
             self.strace = b""
+        self.core = get(b"USERMODE_CORE")
+        if self.core == b"1":
+            self.core = b""
         self.debug = get(b"USERMODE_DEBUG", b"")
 
     def read_options(self, arguments: list[bytes]) -> list[bytes]:
@@ -131,6 +139,8 @@ class Settings:
             self.argv0 = value
         elif name == b"--strace":
             self.strace = value
+        elif name == b"--core":
+            self.core = value
         elif name == b"--cpu":
             if value not in CPU_MODELS:
                 message = f"no CPU model {printable(value)}: there is only max"
@@ -157,10 +167,14 @@ class Settings:
             options += [b"--sysroot", self.sysroot]
         if self.strace is not None:
             options.append(b"--strace=" + self.strace if self.strace else b"--strace")
+        if self.core is not None:
+            options.append(b"--core=" + self.core if self.core else b"--core")
         return options
 
     def check(self) -> None:
-        """Make the sysroot absolute, since programs change directory. Raises UsermodeError if it is none."""
+        """Make paths absolute, since programs change directory. Raises UsermodeError if the sysroot is none."""
+        if self.core and not self.core.startswith(b"/"):
+            self.core = posix.getcwdb() + b"/" + self.core
         if not self.sysroot:
             return
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from syscalls.arch.aarch64 import cpu, flags
 
-__all__ = ["cpu", "cpuinfo_text", "flags"]
+__all__ = ["core_registers", "cpu", "cpuinfo_text", "flags"]
 
 
 def cpuinfo_text(processors: list[int], hwcap: int, hwcap2: int) -> bytes:
@@ -13,3 +13,10 @@ def cpuinfo_text(processors: list[int], hwcap: int, hwcap2: int) -> bytes:
     from syscalls.arch.aarch64 import cpuinfo
 
     return cpuinfo.text(processors, hwcap, hwcap2)
+
+
+def core_registers(state: bytes) -> tuple[bytes, list[tuple[bytes, int, bytes]]]:
+    """Return a thread's registers for a core dump: elf_gregset_t, and the other notes (name, type, content)."""
+    from syscalls.arch.aarch64 import elf_core
+
+    return elf_core.general(state), elf_core.notes(state)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from syscalls.call import HOST, call
+from syscalls.handlers import limits
 from syscalls.kinds import (
     FD,
     FLAGS,
@@ -11,6 +12,7 @@ from syscalls.kinds import (
     IN_RLIMIT,
     INT,
     MODE,
+    NEW_RLIMIT,
     OUT_ID,
     OUT_POINTER,
     OUT_RLIMIT,
@@ -57,16 +59,17 @@ CALLS = (
         "setrlimit",
         RESOURCE,
         IN_RLIMIT,
-        run=HOST,
+        run=limits.setrlimit,
         partly="RLIMIT_AS and RLIMIT_DATA count the emulator's own memory too",
     ),
     call(
         "prlimit64",
         PID,
         RESOURCE,
-        IN_RLIMIT,
+        NEW_RLIMIT,
         OUT_RLIMIT,
         run=HOST,
+        special=limits.prlimit64,
         partly="RLIMIT_AS and RLIMIT_DATA count the emulator's own memory too",
     ),
     call("getrusage", RUSAGE_WHO, OUT_RUSAGE, run=HOST),

@@ -103,6 +103,12 @@ class TestRun:
             "--",
             "/bin/sh",
         ]
+        assert self.run(fake, "--core", "--core=x", "/bin/sh")["argv"] == [
+            "--core=x",
+            "--",
+            "/bin/sh",
+        ]
+        assert self.run(fake, "--core", "/bin/sh")["argv"] == ["--core", "--", "/bin/sh"]
         told = self.run(fake, "--argv0", "--strace=x", "/bin/sh")
         assert told["argv"] == ["--argv0", "--strace=x", "--", "/bin/sh"]
 

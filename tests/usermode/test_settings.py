@@ -68,6 +68,23 @@ def test_settings_pass_to_the_next_program() -> None:
     assert Settings().as_options() == []
 
 
+def test_core_needs_no_value_and_is_handed_on() -> None:
+    assert read("p")[0].core is None
+    for option, value in (("--core", b""), ("--core=/dumps/%e", b"/dumps/%e")):
+        settings, rest = read(option, "p")
+        assert (settings.core, rest) == (value, [b"p"])
+        assert settings.as_options() == [option.encode()]
+
+
+def test_core_file_is_where_we_were_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings, _ = read("--core=dump", "p")
+    settings.check()
+    assert settings.core == bytes(tmp_path) + b"/dump"
+
+
 @pytest.mark.parametrize("option", ["--help", "-h"])
 def test_help_lists_the_options(option: str) -> None:
     with pytest.raises(Information) as told:

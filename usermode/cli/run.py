@@ -20,14 +20,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+OPTIONAL_FILES = ("--strace", "--core")
+
+
 class RunCommand(click.Command):
-    """A command whose option `--strace` may carry a value, but only as `--strace=FILE`.
+    """A command whose options OPTIONAL_FILES may carry a value, but only as `--strace=FILE`.
 
     click's own optional values would take the program's name for the file in `--strace PROGRAM`.
     """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Turn `--strace=FILE` into the hidden `--strace-file FILE`, up to the program's name."""
+        """Turn `--strace=FILE` into the hidden `--strace-file FILE`, up to the program's name; `--core` alike."""
         takes_value = {
             name
             for option in self.params
@@ -38,8 +41,9 @@ class RunCommand(click.Command):
         rest = list(args)
         while rest and rest[0].startswith("-") and rest[0] not in ("-", "--"):
             word = rest.pop(0)
-            if word.startswith("--strace="):
-                ours += ["--strace-file", word.removeprefix("--strace=")]
+            name, equals, value = word.partition("=")
+            if equals and name in OPTIONAL_FILES:
+                ours += [f"{name}-file", value]
             else:
                 ours.append(word)
                 if word in takes_value and rest:
@@ -47,11 +51,11 @@ class RunCommand(click.Command):
         return super().parse_args(ctx, ours + rest)
 
 
-class TraceOption(click.Option):
-    """The flag `--strace`, shown in the help with its optional value."""
+class OptionalFile(click.Option):
+    """One of OPTIONAL_FILES as a flag, shown in the help with its optional value."""
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
-        """Write `--strace[=FILE]` where click would write `--strace`."""
+        """Write `--strace[=FILE]` where click would write `--strace`; `--core` alike."""
         record = super().get_help_record(ctx)
         return record and (f"{record[0]}[=FILE]", record[1])
 
@@ -114,10 +118,18 @@ def check_name(
     "--strace",
     "trace",
     is_flag=True,
-    cls=TraceOption,
+    cls=OptionalFile,
     help="Show the program's system calls on standard error, or write them to FILE.",
 )
 @click.option("--strace-file", "trace_file", hidden=True)
+@click.option(
+    "--core",
+    "dump",
+    is_flag=True,
+    cls=OptionalFile,
+    help="Dump core when a signal ends the program, whatever RLIMIT_CORE says, to FILE if given.",
+)
+@click.option("--core-file", "dump_file", hidden=True)
 @click.option(
     "--cpu", callback=check_cpu, metavar="MODEL", help="CPU model; 'max' is the only one."
 )
@@ -131,6 +143,8 @@ def run(
     argv0: str | None,
     trace: bool,
     trace_file: str | None,
+    dump: bool,
+    dump_file: str | None,
     cpu: str | None,
     interpreter: str | None,
     program: str,
@@ -153,6 +167,10 @@ def run(
         command += [f"--strace={trace_file}"]
     elif trace:
         command += ["--strace"]
+    if dump_file is not None:
+        command += [f"--core={dump_file}"]
+    elif dump:
+        command += ["--core"]
     if cpu is not None:
         command += ["--cpu", cpu]
     replace_process([*command, "--", path, *arguments], environment)

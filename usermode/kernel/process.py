@@ -6,6 +6,8 @@ from __future__ import annotations
 import posix
 from _thread import allocate_lock
 
+from syscalls.host.x86_64 import NUMBERS
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from usermode.kernel.task import Task
     from usermode.machine.address_space import AddressSpace
     from usermode.settings import Settings
+
+RLIMIT_CORE = 4
 
 
 PAGE = 4096
@@ -111,6 +115,17 @@ class Process:
         self.unsupported_counts[what] = count + 1
         if not count and self.settings.debug:
             posix.write(2, f"usermode: unsupported: {what}\n".encode())
+
+    def prepare_core_dumps(self) -> None:
+        """Be ready to write core dumps, if RLIMIT_CORE or --core wants any."""
+        import _usermode_core as core
+
+        limits = bytearray(16)
+        core.host_call(NUMBERS["prlimit64"], 0, RLIMIT_CORE, 0, limits)
+        if any(limits[:8]) or self.settings.core is not None:
+            from usermode.kernel.core_dump import catch_signals
+
+            catch_signals(self.actions)
 
     def mappings(self) -> Iterator[tuple[int, int, bytes, int, tuple[int, int], int, bytes]]:
         """Yield (start, end, permissions, offset, (major, minor), inode, name) as /proc/self/maps shows them."""

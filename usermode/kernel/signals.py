@@ -37,6 +37,10 @@ UNBLOCKABLE = 1 << SIGKILL - 1 | 1 << SIGSTOP - 1
 KNOWN_FLAGS = 0xDC000807
 """UAPI_SA_FLAGS of include/linux/signal_types.h: others do not come back from sigaction(2)."""
 
+SIGQUIT, SIGABRT, SIGXCPU, SIGXFSZ, SIGSYS = 3, 6, 24, 25, 31
+DUMP_CORE = (SIGQUIT, SIGILL, SIGTRAP, SIGABRT, *FAULTS, SIGFPE, SIGXCPU, SIGXFSZ, SIGSYS)
+"""SIG_KERNEL_COREDUMP_MASK of include/linux/signal.h."""
+
 IGNORED_BY_DEFAULT = (SIGCHLD, SIGCONT, SIGURG, SIGWINCH)
 STOPS_BY_DEFAULT = (SIGTSTP, SIGTTIN, SIGTTOU)
 
@@ -67,12 +71,16 @@ class Action:
 
 
 class Actions:
-    """The signal actions of a process; those never set are what the host process inherited."""
+    """The signal actions of a process; those never set are what the host process inherited.
 
-    __slots__ = ("_known",)
+    `caught`: signals that are caught also when their action is the default one, because it writes a core dump.
+    """
+
+    __slots__ = ("_known", "caught")
 
     def __init__(self) -> None:
         self._known: dict[int, Action] = {}
+        self.caught: tuple[int, ...] = ()
 
     def get(self, number: int) -> Action:
         """Return the action of a signal."""
@@ -91,7 +99,8 @@ class Actions:
         self._known[number] = action
         if number in FAULTS:
             return
-        if action.handler in (SIG_DFL, SIG_IGN):
+        default = action.handler == SIG_DFL and number not in self.caught
+        if default or action.handler == SIG_IGN:
             core.signal_set(number, action.handler, action.flags & HOST_FLAGS)
         else:
             core.signal_catch(number, action.flags & HOST_FLAGS)
@@ -119,8 +128,12 @@ def set_blocked(task: Task, mask: int) -> None:
     set_host_mask(task.blocked)
 
 
-def die(task: Task, number: int) -> None:
+def die(task: Task, number: int, info: bytes = b"") -> None:
     """End the process by `number`'s default action, so that its parent sees that signal."""
+    if number in DUMP_CORE:
+        from usermode.kernel.core_dump import dump
+
+        dump(task, number, info)
     core.signal_set(number, SIG_DFL, 0)
     core.host_call(_RT_SIGPROCMASK, SIG_SETMASK, _MASK.pack(~(1 << number - 1) & ASK), 0, 8)
     core.host_call(_TGKILL, posix.getpid(), task.tid, number)
@@ -182,7 +195,7 @@ def _deliver(task: Task, info: bytes, mask: int) -> bool:
             core.signal_set(number, SIG_DFL, 0)
             core.host_call(_TGKILL, posix.getpid(), task.tid, number)
             return False
-        die(task, number)
+        die(task, number, info)
     enter_handler(task, number, info, action, mask)
     return True
 
@@ -213,9 +226,9 @@ def enter_handler(
 def force(task: Task, number: int, code: int, address: int, esr: int = 0) -> None:
     """Raise the signal of a fault at this thread (force_sig_fault()): blocked or ignored ones end the process."""
     action = task.process.actions.get(number)
-    if action.handler in (SIG_DFL, SIG_IGN) or task.blocked >> number - 1 & 1:
-        die(task, number)
     info = Struct("<iiiiQ").pack(number, 0, code, 0, address).ljust(128, b"\0")
+    if action.handler in (SIG_DFL, SIG_IGN) or task.blocked >> number - 1 & 1:
+        die(task, number, info)
     enter_handler(task, number, info, action, task.blocked, address if esr else 0, esr)
 
 
