@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from usermode.settings import Settings
 
 AT_FDCWD = -100
-SELF = b"/proc/self/exe"
+SELF = b"/proc/thread-self/exe"  # /proc/self is empty when the first thread has ended
 RLIMIT_STACK = 3
 SIGBUS, SIGSEGV, SIG_IGN = 7, 11, 1
 INFINITY = (1 << 64) - 1

@@ -22,6 +22,16 @@ int main(int count, char **words) {
 }
 """
 
+EXECUTE = r"""
+#include <stdio.h>
+#include <unistd.h>
+int main(int count, char **words) {
+    execv(words[1], words + 1);
+    perror(words[1]);
+    return count;
+}
+"""
+
 SETUP = """
 set -e
 mount -t binfmt_misc none "$1"
@@ -71,3 +81,19 @@ def test_unlimited_stack(started: Callable[[str], list[str]]) -> None:
     """The interpreter starts again, and the guest sees the same."""
     command = "ulimit -s unlimited || exit 0\n./show one; ./script two"
     assert started(command) in (["./show|one|./show", "./show|word|./script|two|./script"], [])
+
+
+def test_program_that_cannot_be_read(
+    started: Callable[[str], list[str]], guest_cc: Callable[..., Path], tmp_path: Path
+) -> None:
+    """The kernel opens it for the interpreter (flag O), whoever executes it."""
+    source = tmp_path / "execute.c"
+    source.write_text(EXECUTE)
+    shutil.copy(guest_cc(source), tmp_path / "execute")
+    (tmp_path / "show").chmod(0o111)
+    without_capabilities = "setpriv --bounding-set -all --inh-caps -all"
+    if not shutil.which("setpriv"):
+        pytest.skip("setpriv is missing")
+    expected = ["./show|one|./show"]
+    assert started(f"{without_capabilities} ./show one") == expected
+    assert started(f"{without_capabilities} ./execute ./show one") == expected

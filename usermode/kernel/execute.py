@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 AT_FDCWD, AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH = -100, 0x100, 0x1000
 AT_EXECVE_CHECK = programs.AT_EXECVE_CHECK
-SELF = b"/proc/self/exe"
+SELF = b"/proc/thread-self/exe"  # /proc/self is empty when the first thread has ended
 INTERPRETER_NAME = b"usermode-aarch64"
 S_ISUID, S_ISGID, S_IXGRP = 0o4000, 0o2000, 0o010
 MFD_CLOEXEC = 1
@@ -209,7 +209,7 @@ def _start_with_file(options: list[bytes], call: Call) -> None:
 def _file_name(fd: int) -> bytes:
     """Return the name of an open file without its directory: what execveat(2) of a descriptor calls the thread."""
     try:
-        name = posix.readlink(b"/proc/self/fd/%d" % fd)
+        name = posix.readlink(b"/proc/thread-self/fd/%d" % fd)
     except OSError:
         return b"%d" % fd  # no /proc; the kernel before Linux 6.14 says no more either
     return name.rpartition(b"/")[2].removesuffix(DELETED)

@@ -19,7 +19,7 @@ def program_of(pid: bytes) -> bytes | None:
     Such a process has this interpreter's own file as its `exe`, and since launcher.take_over() the guest's start_code.
     """
     try:
-        own, other = posix.stat(b"/proc/self/exe"), posix.stat(b"/proc/%s/exe" % pid)
+        own, other = posix.stat(b"/proc/thread-self/exe"), posix.stat(b"/proc/%s/exe" % pid)
         if (own.st_dev, own.st_ino) != (other.st_dev, other.st_ino):
             return None
         fields = _content(b"/proc/%s/stat" % pid).rpartition(b")")[2].split()

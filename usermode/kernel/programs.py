@@ -83,7 +83,7 @@ def _check_executable(dirfd: int, path: bytes, flags: int) -> bool:
 def _reopen(fd: int, how: int) -> int:
     """Open a descriptor's file again, for it may be an O_PATH one; without /proc take the descriptor itself."""
     try:
-        return posix.open(b"/proc/self/fd/%d" % fd, how)
+        return posix.open(b"/proc/thread-self/fd/%d" % fd, how)
     except OSError as error:
         if error.errno not in NO_PROC:
             raise

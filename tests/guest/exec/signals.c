@@ -117,11 +117,11 @@ static void what_is_pending_stays_so(void) {
 
 static void set_timers(void) {
     timer_t timer;
+    signal(SIGALRM, SIG_IGN);
     CHECK(setitimer(ITIMER_REAL, &(struct itimerval){{1000, 0}, {1000, 0}}, NULL) == 0);
     CHECK(syscall(SYS_timer_create, CLOCK_MONOTONIC, NULL, &timer) == 0);
     struct itimerspec soon = {{0, 1000000}, {0, 1000000}};
     CHECK(syscall(SYS_timer_settime, 0, 0, &soon, NULL) == 0 || errno == EINVAL);
-    signal(SIGALRM, SIG_IGN);
     execl(OWN, "x", "timers", NULL);
 }
 

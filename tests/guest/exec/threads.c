@@ -44,6 +44,8 @@ static int alone(char **words) {
 
 /* ---- the callers ---- */
 
+static const char *program = OWN;
+
 static void *execute(void *unused) {
     char pid[20];
     sigset_t mask;
@@ -52,7 +54,7 @@ static void *execute(void *unused) {
     pthread_sigmask(SIG_SETMASK, &mask, NULL);
     snprintf(pid, sizeof pid, "%d", getpid());
     prctl(PR_SET_PDEATHSIG, SIGUSR2);
-    execl(OWN, "x", "alone", pid, NULL);
+    execl(program, "x", "alone", pid, NULL);
     return unused;
 }
 
@@ -88,7 +90,11 @@ static void two_at_once(void) {
 
 static void only_the_caller_is_left(void) {
     CHECK(status_of(another_thread) == DONE);
+    program = link_text(OWN); /* /proc/self is empty when the leader has ended */
     CHECK(status_of(another_thread_of_an_ended_leader) == DONE);
+    program = "/proc/thread-self/exe";
+    CHECK(status_of(another_thread_of_an_ended_leader) == DONE);
+    program = OWN;
     CHECK(status_of(the_leader) == DONE);
     for (int i = 0; i < 5; i++) {
         CHECK(status_of(two_at_once) == DONE);
