@@ -7,6 +7,7 @@ flag P, which AT_FLAGS bit 0 tells, or [interpreter, path, arguments…]. Starte
 
 from __future__ import annotations
 
+import gc
 import posix
 import sys
 
@@ -200,6 +201,8 @@ def start(invocation: Invocation) -> None:
         answer = traced(dispatcher, settings.strace)
         task.engine.trace(True)
     process.run = lambda thread: run_guarded(thread, answer)
+    gc.freeze()  # what there is now stays, so neither a collection nor a fork's child need touch it
+    gc.enable()
     process.run(task)
 
 

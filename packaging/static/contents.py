@@ -3,6 +3,17 @@
 
 from __future__ import annotations
 
+# What every start imports: these, and what they import at their top. The last ones answer calls of every libc.
+AT_START = (
+    "usermode.launcher",
+    "usermode.kernel.paths",
+    "usermode.loader.vdso_image",
+    "syscalls.compiled",
+    "syscalls.handlers.files",
+    "syscalls.handlers.memory",
+    "syscalls.handlers.processes",
+)
+
 # Modules in C that libpython3.11-pic.a holds and we keep; the linker leaves the others out, with the libraries they
 # need. The first group is what CPython itself imports while it starts or prints an exception.
 BUILTINS = {

@@ -149,6 +149,38 @@ def check_imports(modules: list[Module]) -> None:
         raise SystemExit("\n".join(complaints))
 
 
+def start_order(modules: list[Module]) -> list[str]:
+    """Return the modules of ours that every start imports, each behind those that it imports itself."""
+    sources = {module.name: module for module in modules}
+    order: dict[str, None] = {}
+    begun = set()
+
+    def visit(name: str) -> None:
+        if name not in sources or name in begun:
+            return
+        begun.add(name)
+        package = name if sources[name].is_package else name.rpartition(".")[0]
+        visit(name.rpartition(".")[0])
+        statements = ast.parse(sources[name].source).body
+        imports: list[ast.stmt] = [
+            node for node in statements if isinstance(node, ast.Import | ast.ImportFrom)
+        ]
+        for wanted in imported_names(ast.Module(imports, []), package):
+            visit(wanted.rstrip("?"))
+        order[name] = None
+
+    for name in contents.AT_START:
+        visit(name)
+    return list(order)
+
+
+def names_table(name: str, values: list[str]) -> str:
+    """Return C text of an array of strings that NULL ends."""
+    return "\n".join(
+        [f"const char *const {name}[] = {{", *(f'    "{value}",' for value in values), "    0};"]
+    )
+
+
 def builtin_table() -> str:
     """Return C text that defines CPython's table of built-in modules with our choice of them."""
     functions = sorted(f for f in contents.BUILTINS.values() if f != "NULL")
@@ -228,6 +260,7 @@ def main() -> None:
             "static " + blob.table("no_modules", ()),
             BOOTSTRAP,
             builtin_table(),
+            names_table("modules_at_start", start_order(modules)),
         ]
     text = [
         "/* Written by packaging/static/freeze.py. */",
