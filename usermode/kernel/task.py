@@ -170,7 +170,10 @@ class Task:
         pidfd: int,
     ) -> int:
         """Start a thread or a process: see `usermode.kernel.clone`."""
-        from usermode.kernel.clone import clone
+        from usermode.kernel.clone import CLONE_THREAD, clone
+
+        if not flags & CLONE_THREAD:
+            import usermode.kernel.execute  # noqa: F401  or each child would load it by itself
 
         return clone(self, flags, signal, stack, parent_tid, tls, child_tid, pidfd)
 
