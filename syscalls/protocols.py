@@ -94,6 +94,12 @@ class Process(Protocol):
     def space(self) -> Space:
         """The memory map."""
 
+    def limit(self, resource: int, /) -> tuple[int, int]:
+        """getrlimit(2): the guest's (soft, hard)."""
+
+    def set_limit(self, resource: int, soft: int, hard: int, /) -> None:
+        """setrlimit(2), of RLIMIT_AS, RLIMIT_DATA and RLIMIT_STACK."""
+
     def unsupported(self, what: str) -> None:
         """Count a request that nothing here supports."""
 

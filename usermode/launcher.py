@@ -37,6 +37,7 @@ PR_SET_NAME = 15
 PROT_READ, MAP_PRIVATE = 1, 2
 SP, PC = 31, 32
 TRANSLATION_BUFFER = 64 << 20
+GUARD, GUARD_FLAGS = 16 << 20, 0x104022  # MAP_FIXED_NOREPLACE, NORESERVE, ANONYMOUS, PRIVATE
 INTERNAL_ERROR = 70  # EX_SOFTWARE of <sysexits.h>
 
 
@@ -126,7 +127,14 @@ def prepare(process: Process, invocation: Invocation) -> LoadRequest:
     secure = bool(core.auxv(AT_SECURE))
     envp = core.environment() if invocation.envp is None else invocation.envp
     request = programs.request(
-        fd, invocation.path, invocation.argv, envp, find, secure, invocation.execfn
+        fd,
+        invocation.path,
+        invocation.argv,
+        envp,
+        find,
+        secure,
+        invocation.execfn,
+        process.stack_limit(),
     )
     process.argv = request.argv
     process.environment = request.envp
@@ -151,6 +159,7 @@ def take_over(process: Process, loaded: Loaded, request: LoadRequest) -> None:
     process.sigreturn = loaded.signal_return
     process.space.set_brk_start(loaded.break_start)
     image = loaded.program
+    process.space.data_size = image.data_end - image.data_start
     words = 1 + len(request.argv) + 1 + len(request.envp) + 1  # argc, argv, NULL, envp, NULL
     core.show_guest(  # which a kernel without CONFIG_CHECKPOINT_RESTORE refuses
         image.code_start,
@@ -185,6 +194,7 @@ def start(invocation: Invocation) -> None:
     for number in signals.FAULTS:  # caught by the core, which noted how they were inherited
         if core.IGNORED_FAULTS >> number - 1 & 1:
             process.actions.set(number, signals.Action(signals.SIG_IGN))
+    process.adopt_limits()
     request = prepare(process, invocation)
     loaded = load(process.space, core, request)
     take_over(process, loaded, request)
@@ -217,14 +227,23 @@ def run_guarded(task: Task, answer: Answer) -> None:
 def ensure_layout(invocation: Invocation) -> None:
     """See that our own memory lies above the guest's, if need be by starting again. Raises UsermodeError."""
     settings = invocation.settings
-    if id(sys) < LIMIT:
+    if id(sys) < LIMIT or not guarded():
         from usermode.restart import restart
 
         restart(invocation)
-    elif settings.stack_limit >= 0 or settings.personality >= 0:
+    elif settings.personality >= 0:
         from usermode.restart import restore
 
         restore(settings)
+
+
+def guarded() -> bool:
+    """Keep the pages at the guest's limit unusable for ever; tell whether they were free.
+
+    A buffer of a system call is checked by where it begins. One that begins below the limit ends here, whatever its
+    size: the kernel copies up to the first page that cannot be used.
+    """
+    return core.host_call(NUMBERS["mmap"], LIMIT, GUARD, 0, GUARD_FLAGS, -1, 0) == LIMIT
 
 
 def report(error: Exception, debug: bytes) -> int:

@@ -3,12 +3,14 @@
 
 The kernel's legacy layout, which an unlimited stack or ADDR_COMPAT_LAYOUT asks for, puts mappings at a third of
 the address space and upwards (arch/x86/mm/mmap.c), below the 2^46 that divide guest and emulator. So the interpreter
-starts once more with a finite stack limit and without that personality, and gives both back to the guest.
+starts once more with a finite stack limit and without that personality, and gives both back to the guest. A finite
+limit that is nearly as large as the address space has the same effect.
 """
 
 from __future__ import annotations
 
 import posix
+import sys
 from _struct import Struct
 
 import _usermode_core as core
@@ -27,12 +29,11 @@ AT_FDCWD = -100
 SELF = b"/proc/thread-self/exe"  # /proc/self is empty when the first thread has ended
 RLIMIT_STACK = 3
 SIGBUS, SIGSEGV, SIG_IGN = 7, 11, 1
-INFINITY = (1 << 64) - 1
-FINITE = 8 << 20
+FINITE, LARGEST = 8 << 20, 1 << 40
 PERSONALITY_ASK, ADDR_COMPAT_LAYOUT = 0xFFFFFFFF, 0x0200000
 PAGE, PATH_MAX = 4096, 4096
 
-_LIMIT = Struct("<QQ")
+_LIMIT, _WORDS = Struct("<QQ"), Struct("<QQQ")
 _PRLIMIT, _PERSONALITY = NUMBERS["prlimit64"], NUMBERS["personality"]
 
 
@@ -49,12 +50,15 @@ def restart(invocation: Invocation) -> NoReturn:
     settings = invocation.settings
     soft, hard = stack_limits()
     persona = core.host_call(_PERSONALITY, PERSONALITY_ASK)
-    if (soft == INFINITY or persona & ADDR_COMPAT_LAYOUT) and settings.stack_limit < 0:
+    if (soft > LARGEST or persona & ADDR_COMPAT_LAYOUT) and settings.personality < 0:
         core.host_call(_PRLIMIT, 0, RLIMIT_STACK, _LIMIT.pack(min(soft, hard, FINITE), hard), 0)
         core.host_call(_PERSONALITY, persona & ~ADDR_COMPAT_LAYOUT)
+        for resource, *both in _WORDS.iter_unpack(getattr(sys, "usermode_limits", b"")):
+            settings.limits.setdefault(resource, (both[0], both[1]))
+        settings.limits.setdefault(RLIMIT_STACK, (soft, hard))
         options = [
             *settings.as_options(),
-            *(b"--restore-stack-limit", b"%d" % soft, b"--restore-personality", b"%d" % persona),
+            *(b"--restore-personality", b"%d" % persona),
             *(b"--execfn", invocation.execfn, b"--argv0", invocation.argv[0]),
         ]
         if settings.comm is not None:
@@ -78,11 +82,7 @@ def restart(invocation: Invocation) -> NoReturn:
 
 
 def restore(settings: Settings) -> None:
-    """Give the guest the stack limit and the personality that the first start had."""
-    if settings.stack_limit >= 0:
-        core.host_call(
-            _PRLIMIT, 0, RLIMIT_STACK, _LIMIT.pack(settings.stack_limit, stack_limits()[1]), 0
-        )
+    """Give the guest the personality that the first start had; the stack limit is among the settings."""
     if settings.personality >= 0:
         core.host_call(_PERSONALITY, settings.personality)
 

@@ -36,7 +36,7 @@ OPTIONS = (
     (b"--execfn", VALUE, "", ""),
     (b"--comm", VALUE, "", ""),
     (b"--strings-fd", VALUE, "", ""),
-    (b"--restore-stack-limit", VALUE, "", ""),
+    (b"--limits", VALUE, "", ""),
     (b"--restore-personality", VALUE, "", ""),
 )
 """(name, VALUE, OPTIONAL_VALUE or NO_VALUE, name of the value, description), in the order of --help."""
@@ -59,8 +59,8 @@ class Settings:
 
     The rest is what the interpreter tells itself when it starts again: `program_fd` is the open program, or
     -1, `execfn` its AT_EXECFN if that is not the path, `comm` its name if that is not the last part of AT_EXECFN,
-    `strings_fd` a file with its arguments and environment when ours have no room for them, `stack_limit` the soft
-    RLIMIT_STACK and `personality` the personality(2) that the guest is to have, -1 for what there is.
+    `strings_fd` a file with its arguments and environment when ours have no room for them, `limits` the guest's own
+    (soft, hard) by RLIMIT_* and `personality` the personality(2) that the guest is to have, -1 for what there is.
     """
 
     __slots__ = (
@@ -69,9 +69,9 @@ class Settings:
         "core",
         "debug",
         "execfn",
+        "limits",
         "personality",
         "program_fd",
-        "stack_limit",
         "strace",
         "strings_fd",
         "sysroot",
@@ -87,7 +87,7 @@ class Settings:
         self.execfn: bytes | None = None
         self.comm: bytes | None = None
         self.strings_fd = -1
-        self.stack_limit = -1
+        self.limits: dict[int, tuple[int, int]] = {}
         self.personality = -1
 
     def read_environment(self) -> None:
@@ -149,16 +149,24 @@ class Settings:
             self.execfn = value
         elif name == b"--comm":
             self.comm = value
+        elif name == b"--limits":
+            self._set_limits(value)
         elif not value.isdigit():
             raise UsermodeError(f"{name.decode()} needs a number", status=USAGE_STATUS)
         elif name == b"--program-fd":
             self.program_fd = int(value)
         elif name == b"--strings-fd":
             self.strings_fd = int(value)
-        elif name == b"--restore-stack-limit":
-            self.stack_limit = int(value)
         else:
             self.personality = int(value)
+
+    def _set_limits(self, value: bytes) -> None:
+        """Take `RESOURCE:SOFT:HARD,…`."""
+        for limit in value.split(b","):
+            numbers = limit.split(b":")
+            if len(numbers) != 3 or not b"".join(numbers).isdigit() or b"" in numbers:
+                raise UsermodeError("--limits needs RESOURCE:SOFT:HARD", status=USAGE_STATUS)
+            self.limits[int(numbers[0])] = int(numbers[1]), int(numbers[2])
 
     def as_options(self) -> list[bytes]:
         """Return the options that hand these settings on to the next program."""
@@ -169,6 +177,9 @@ class Settings:
             options.append(b"--strace=" + self.strace if self.strace else b"--strace")
         if self.core is not None:
             options.append(b"--core=" + self.core if self.core else b"--core")
+        if self.limits:
+            limits = [b"%d:%d:%d" % (key, *both) for key, both in self.limits.items()]
+            options += [b"--limits", b",".join(limits)]
         return options
 
     def check(self) -> None:

@@ -12,9 +12,11 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define EXIT_OURS 70 /* EX_SOFTWARE of sysexits.h: the fault is in the emulator, not in the guest */
+#define EXIT_LIMITS 1
 
 PyMODINIT_FUNC PyInit__usermode_core(void);
 
@@ -45,6 +47,55 @@ static void set_paths(PyConfig *config) {
     require(
         PyWideStringList_Append(&config->module_search_paths, L"/usr/lib/python3.11/lib-dynload"));
 #endif
+}
+
+/*
+ * Limits that the process was started with and that would leave us too little: they become the guest's, which
+ * usermode/kernel/limits.py keeps for it, and ours are made as wide as they may be. Before anything else, as nothing may
+ * work with them.
+ */
+#define LEAST_SPACE                                                                                \
+    (160ul << 20) /* the translation buffer of 64 MiB, the interpreter, its tables */
+#define LEAST_DATA (110ul << 20)
+#define LEAST_STACK (128ul << 10)
+#define ENOUGH_STACK (8ul << 20)
+
+static struct { uint64_t resource, soft, hard; } first_limits[3];
+static int first_limits_count;
+
+static void widen(int resource, const char *name, rlim_t enough, rlim_t least) {
+    struct rlimit first, wide = {enough, enough};
+    if (getrlimit(resource, &first) || first.rlim_cur >= enough)
+        return;
+    first_limits[first_limits_count].resource = (uint64_t)resource;
+    first_limits[first_limits_count].soft = first.rlim_cur;
+    first_limits[first_limits_count++].hard = first.rlim_max;
+    if (first.rlim_max >= enough || setrlimit(resource, &wide)) {
+        wide.rlim_max = first.rlim_max;
+        wide.rlim_cur = enough < wide.rlim_max ? enough : wide.rlim_max;
+        if (setrlimit(resource, &wide))
+            wide = first;
+    }
+    if (wide.rlim_cur >= least)
+        return;
+    dprintf(STDERR_FILENO, "usermode: %s is %lu KiB here, and the emulator itself needs %lu KiB\n",
+            name, (unsigned long)wide.rlim_cur >> 10, (unsigned long)least >> 10);
+    _exit(EXIT_LIMITS);
+}
+
+static void widen_limits(void) {
+    widen(RLIMIT_AS, "RLIMIT_AS (ulimit -v)", RLIM_INFINITY, LEAST_SPACE);
+    widen(RLIMIT_DATA, "RLIMIT_DATA (ulimit -d)", RLIM_INFINITY, LEAST_DATA);
+    widen(RLIMIT_STACK, "RLIMIT_STACK (ulimit -s)", ENOUGH_STACK, LEAST_STACK);
+}
+
+/* Sets sys.usermode_limits: words (resource, soft, hard). */
+static int set_first_limits(void) {
+    PyObject *words = PyBytes_FromStringAndSize(
+        (const char *)first_limits, (Py_ssize_t)sizeof *first_limits * first_limits_count);
+    int failed = words ? PySys_SetObject("usermode_limits", words) : -1;
+    Py_XDECREF(words);
+    return failed;
 }
 
 static void start_python(void) {
@@ -142,8 +193,9 @@ static int run_main(void) {
 }
 
 int main(int argc, char **argv) {
+    widen_limits();
     start_python();
-    int status = set_arguments(argc, argv) < 0 ? -1 : run_main();
+    int status = set_arguments(argc, argv) < 0 || set_first_limits() < 0 ? -1 : run_main();
     if (status < 0) {
         PyErr_Print();
         status = EXIT_OURS;

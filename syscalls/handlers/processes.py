@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from _struct import unpack, unpack_from
-from errno import E2BIG, EINVAL
+from _struct import pack, unpack, unpack_from
+from errno import E2BIG, EFAULT, EINVAL
 
 from syscalls.handlers.pointers import checked
 from syscalls.host.x86_64 import NUMBERS
@@ -18,6 +18,9 @@ POINTERS_AT_ONCE = 512
 STRING_LIMIT = 32 * 4096  # MAX_ARG_STRLEN
 STRINGS_LIMIT = 6 << 20  # bprm_stack_limits(): three quarters of the default 8 MiB stack
 AT_FDCWD = -100
+
+RLIMIT_CORE = 4
+OWN_LIMITS, RLIM_NLIMITS = (2, 3, 9), 16  # RLIMIT_DATA, RLIMIT_STACK, RLIMIT_AS
 
 CLONE_ARGS_MIN, CLONE_ARGS_KNOWN = 64, 88
 
@@ -139,3 +142,37 @@ def prctl(task: Task, option: int, second: int, third: int, fourth: int, fifth: 
 def personality(task: Task, persona: int) -> int:
     """personality(2)."""
     return task.host_now(NUMBERS["personality"], persona & 0xFFFFFFFF)
+
+
+def _own_limit(task: Task, resource: int, pid: int) -> bool:
+    return resource in OWN_LIMITS and pid in (0, task.process.pid, task.tid)
+
+
+def getrlimit(task: Task, resource: int, limit: int) -> int:
+    """getrlimit(2)."""
+    if not limit:
+        raise OSError(EINVAL if resource not in range(RLIM_NLIMITS) else EFAULT, "")
+    return prlimit64(task, 0, resource, 0, limit)
+
+
+def setrlimit(task: Task, resource: int, limit: int) -> int:
+    """setrlimit(2)."""
+    if not limit:
+        raise OSError(EFAULT, "")
+    return prlimit64(task, 0, resource, limit, 0)
+
+
+def prlimit64(task: Task, pid: int, resource: int, new: int, old: int) -> int:
+    """prlimit64(2): the limits that would bind the emulator too are kept apart from the host's."""
+    if not _own_limit(task, resource, pid):
+        result = task.host_now(NUMBERS["prlimit64"], pid, resource, checked(new), checked(old))
+        if new and resource == RLIMIT_CORE and pid in (0, task.process.pid):
+            task.process.prepare_core_dumps()
+        return result
+    wanted = unpack("<2Q", task.memory.read(new, 16)) if new else None
+    before = task.process.limit(resource)
+    if wanted:
+        task.process.set_limit(resource, *wanted)
+    if old:
+        task.memory.write(old, pack("<2Q", *before))
+    return 0

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from syscalls.call import HOST, call
-from syscalls.handlers import limits
+from syscalls.handlers import processes
 from syscalls.kinds import (
     FD,
     FLAGS,
@@ -12,7 +12,6 @@ from syscalls.kinds import (
     IN_RLIMIT,
     INT,
     MODE,
-    NEW_RLIMIT,
     OUT_ID,
     OUT_POINTER,
     OUT_RLIMIT,
@@ -54,23 +53,16 @@ CALLS = (
     call("capget", POINTER, OUT_POINTER, run=HOST),
     call("capset", POINTER, POINTER, run=HOST),
     # Limits
-    call("getrlimit", RESOURCE, OUT_RLIMIT, run=HOST),
-    call(
-        "setrlimit",
-        RESOURCE,
-        IN_RLIMIT,
-        run=limits.setrlimit,
-        partly="RLIMIT_AS and RLIMIT_DATA count the emulator's own memory too",
-    ),
+    call("getrlimit", RESOURCE, OUT_RLIMIT, run=processes.getrlimit),
+    call("setrlimit", RESOURCE, IN_RLIMIT, run=processes.setrlimit),
     call(
         "prlimit64",
         PID,
         RESOURCE,
-        NEW_RLIMIT,
+        IN_RLIMIT,
         OUT_RLIMIT,
-        run=HOST,
-        special=limits.prlimit64,
-        partly="RLIMIT_AS and RLIMIT_DATA count the emulator's own memory too",
+        run=processes.prlimit64,
+        partly="RLIMIT_AS, RLIMIT_DATA and RLIMIT_STACK of another guest are those of its emulator",
     ),
     call("getrusage", RUSAGE_WHO, OUT_RUSAGE, run=HOST),
     # Security modules

@@ -107,7 +107,7 @@ def test_compatible_layout(show: Path, interpreter: Path) -> None:
 @pytest.mark.usefixtures("can_unlimit")
 def test_the_layout_is_not_tried_twice(show: Path, interpreter: Path) -> None:
     done = subprocess.run(
-        [interpreter, "--restore-stack-limit", "1", show],
+        [interpreter, "--restore-personality", "0", show],
         preexec_fn=unlimited_stack,
         capture_output=True,
         timeout=30,

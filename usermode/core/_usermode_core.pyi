@@ -89,10 +89,19 @@ def auxv(key: int, /) -> int | None:
 def fork() -> int:
     """fork(2) with Python's locks and the core's whole in the child, where no signal caught before waits."""
 
-def execute(dirfd: int, path: bytes, argv: list[bytes], envp: list[bytes], flags: int, /) -> None:
+def execute(
+    dirfd: int,
+    path: bytes,
+    argv: list[bytes],
+    envp: list[bytes],
+    flags: int,
+    limits: bytes = ...,
+    /,
+) -> None:
     """execveat(2) on the host: comes back only from AT_EXECVE_CHECK, or as OSError.
 
-    OSError(EINTR): a signal was caught that must be delivered before. The GIL is kept.
+    `limits`: words (RLIMIT_*, soft, hard) of limits that are set for the program, and taken back if it does not come to
+    run. OSError(EINTR): a signal was caught that must be delivered before. The GIL is kept.
     """
 
 def show_guest(

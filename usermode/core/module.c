@@ -7,6 +7,7 @@
 #include <linux/prctl.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -266,6 +267,23 @@ static char **string_array(PyObject *list) {
     return array;
 }
 
+#define LIMITS_AT_ONCE 16
+
+struct limit {
+    uint64_t resource;
+    struct rlimit64 value;
+};
+
+/* Sets limits and keeps what was there. */
+static void exchange_limits(struct limit *limits, Py_ssize_t count) {
+    for (Py_ssize_t i = 0; i < count; i++) {
+        struct rlimit64 old = limits[i].value;
+        if (!prlimit64(0, (int)limits[i].resource, &limits[i].value, &old)) {
+            limits[i].value = old;
+        }
+    }
+}
+
 /*
  * execveat(2), with the strings as they are: os.execve() wants the environment as a mapping. None when the kernel only checked
  * (AT_EXECVE_CHECK); EINTR when a caught signal must be delivered first. The GIL is kept: a child that shares its parent's
@@ -273,19 +291,31 @@ static char **string_array(PyObject *list) {
  */
 static PyObject *module_execute(PyObject *module, PyObject *args) {
     int directory, flags;
-    const char *path;
+    const char *path, *words = NULL;
     PyObject *arguments, *environment;
+    Py_ssize_t size = 0;
+    struct limit limits[LIMITS_AT_ONCE];
     (void)module;
-    if (!PyArg_ParseTuple(args, "iyOOi", &directory, &path, &arguments, &environment, &flags)) {
+    if (!PyArg_ParseTuple(args, "iyOOi|y#", &directory, &path, &arguments, &environment, &flags,
+                          &words, &size)) {
         return NULL;
     }
+    if (size % (Py_ssize_t)sizeof *limits || (size_t)size > sizeof limits) {
+        return PyErr_Format(PyExc_ValueError, "no limits");
+    }
+    if (size) {
+        memcpy(limits, words, (size_t)size);
+    }
+    Py_ssize_t count = size / (Py_ssize_t)sizeof *limits;
     char **argv = string_array(arguments);
     char **envp = argv ? string_array(environment) : NULL;
     long result = 0;
     if (envp) {
-        const uint64_t words[CALL_ARGUMENTS] = {(uint64_t)directory, (uintptr_t)path,
-                                                (uintptr_t)argv, (uintptr_t)envp, (uint64_t)flags};
-        result = host_wait(current_engine, SYS_execveat, words);
+        const uint64_t call[CALL_ARGUMENTS] = {(uint64_t)directory, (uintptr_t)path, (uintptr_t)argv,
+                                               (uintptr_t)envp, (uint64_t)flags};
+        exchange_limits(limits, count); /* last: with them there may be no memory to get */
+        result = host_wait(current_engine, SYS_execveat, call);
+        exchange_limits(limits, count);
     }
     PyMem_Free(argv);
     PyMem_Free(envp);

@@ -21,6 +21,7 @@ from usermode.machine.regions import LIMIT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from usermode.kernel.process import Process
     from usermode.kernel.task import Task
 
     Place = tuple[int, bytes]
@@ -38,7 +39,7 @@ _RT_TGSIGQUEUEINFO = NUMBERS["rt_tgsigqueueinfo"]
 class Call:
     """One execve(2): `place` is where the host finds the file that the guest calls `path`."""
 
-    __slots__ = ("argv", "dirfd", "envp", "flags", "path", "place")
+    __slots__ = ("argv", "dirfd", "envp", "flags", "path", "place", "process")
 
     def __init__(
         self,
@@ -49,6 +50,7 @@ class Call:
         envp: list[bytes],
         flags: int,
     ) -> None:
+        self.process = task.process
         self.dirfd = dirfd
         self.path = path
         self.argv = argv or [b""]
@@ -73,7 +75,7 @@ class Call:
 
     def on_host(self) -> None:
         """Let the host kernel execute the file."""
-        core.execute(*self.place, self.argv, self.envp, self.flags)
+        core.execute(*self.place, self.argv, self.envp, self.flags, _limits(self.process, False))
 
 
 def execute(
@@ -136,6 +138,15 @@ def _execute_unreadable(task: Task, call: Call) -> None:
         _take_back_signals(task)
 
 
+def _limits(process: Process, guest: bool) -> bytes:
+    """Return the limits to be set for the next program."""
+    if not process.settings.limits:
+        return b""
+    from usermode.kernel.limits import for_next_program
+
+    return for_next_program(process, guest)
+
+
 def _hand_down_signals(task: Task) -> None:
     """Let the next program inherit what the host's side has otherwise for SIGSEGV and SIGBUS: ignored, or blocked."""
     for number in signals.FAULTS:
@@ -177,9 +188,10 @@ def _start_again(task: Task, program: int, call: Call) -> None:
     if not call.path:
         options += [b"--comm", _file_name(call.dirfd)]
     own = [*options, b"--argv0", call.argv[0], b"--", call.execfn, *call.argv[1:]]
+    limits = _limits(task.process, True)
     posix.set_inheritable(program, True)
     try:
-        core.execute(AT_FDCWD, SELF, [INTERPRETER_NAME, *own], call.envp, 0)
+        core.execute(AT_FDCWD, SELF, [INTERPRETER_NAME, *own], call.envp, 0, limits)
     except OSError as error:
         if error.errno == E2BIG:  # the guest's strings alone are not too many: _check()
             _start_with_file(options, call)
@@ -201,7 +213,7 @@ def _start_with_file(options: list[bytes], call: Call) -> None:
             left = left[posix.write(fd, left) :]
         posix.set_inheritable(fd, True)
         words = [INTERPRETER_NAME, *options, b"--strings-fd", b"%d" % fd, b"--", call.execfn]
-        core.execute(AT_FDCWD, SELF, words, [], 0)
+        core.execute(AT_FDCWD, SELF, words, [], 0, _limits(call.process, True))
     finally:
         posix.close(fd)
 
@@ -223,7 +235,9 @@ def _check(task: Task, fd: int, call: Call) -> bool:
     find = programs.finder(task.paths)
     name = call.execfn
     try:
-        request = programs.request(fd, name, call.argv, call.envp, find, False, name)
+        request = programs.request(
+            fd, name, call.argv, call.envp, find, False, name, task.process.stack_limit()
+        )
         try:
             guest = programs.is_guest(request.fd)
             if guest:

@@ -60,6 +60,8 @@ def _permissions(prot: int, flags: int) -> bytes:
 
 def guest_mappings(space: AddressSpace) -> Iterator[Mapping]:
     """Yield the guest's mappings in order: its own permissions, the host's backing, its labels."""
+    with space.lock:
+        space.locked_take_growth(0, LIMIT)
     backing = list(_backing())
     for start, end, prot, flags in space.regions():
         for low, high, offset, device, inode, name in backing:

@@ -4,7 +4,11 @@
 from __future__ import annotations
 
 import posix
+import sys
+from _struct import unpack
 from _thread import allocate_lock
+
+import _usermode_core as core
 
 from syscalls.host.x86_64 import NUMBERS
 
@@ -18,10 +22,9 @@ if TYPE_CHECKING:
     from usermode.machine.address_space import AddressSpace
     from usermode.settings import Settings
 
-RLIMIT_CORE = 4
-
-
 PAGE = 4096
+RLIMIT_STACK, RLIMIT_CORE = 3, 4
+_PRLIMIT = NUMBERS["prlimit64"]
 
 
 class Process:
@@ -81,8 +84,6 @@ class Process:
     def paths(self) -> Paths:
         """The process's view of paths, made at first use."""
         if self._paths is None:
-            import _usermode_core as core
-
             from usermode.kernel.paths import Paths
 
             self._paths = Paths(self, core.host_call, self.settings.sysroot or None)
@@ -109,6 +110,34 @@ class Process:
 
         return place(self)
 
+    def limit(self, resource: int) -> tuple[int, int]:
+        """Return the guest's (soft, hard) limit RLIMIT_*."""
+        own = self.settings.limits.get(resource)
+        if own is None:
+            both = bytearray(16)
+            core.host_call(_PRLIMIT, 0, resource, 0, both)
+            soft, hard = unpack("<2Q", both)
+            own = soft, hard
+        return own
+
+    def stack_limit(self) -> int:
+        """Return the soft RLIMIT_STACK in bytes."""
+        return self.limit(RLIMIT_STACK)[0]
+
+    def set_limit(self, resource: int, soft: int, hard: int) -> None:
+        """Set RLIMIT_AS, RLIMIT_DATA or RLIMIT_STACK as setrlimit(2). Raises OSError."""
+        from usermode.kernel.limits import change
+
+        change(self, resource, soft, hard)
+
+    def adopt_limits(self) -> None:
+        """Take over the limits that the process was started with."""
+        first = getattr(sys, "usermode_limits", b"")
+        if first or self.settings.limits:
+            from usermode.kernel.limits import adopt
+
+            adopt(self, first)
+
     def unsupported(self, what: str) -> None:
         """Count a request that is refused because nothing here supports it; said once on demand."""
         count = self.unsupported_counts.get(what, 0)
@@ -118,8 +147,6 @@ class Process:
 
     def prepare_core_dumps(self) -> None:
         """Be ready to write core dumps, if RLIMIT_CORE or --core wants any."""
-        import _usermode_core as core
-
         limits = bytearray(16)
         core.host_call(NUMBERS["prlimit64"], 0, RLIMIT_CORE, 0, limits)
         if any(limits[:8]) or self.settings.core is not None:
@@ -142,6 +169,4 @@ class Process:
     def before_exit(self) -> None:
         """Tell what USERMODE_DEBUG asks for at the end of a process."""
         if self.settings.debug == b"modules":
-            import sys
-
             posix.write(2, ("\n".join(sorted(sys.modules)) + "\n").encode())

@@ -26,8 +26,6 @@ S_IFMT, S_IFREG = 0o170000, 0o100000
 PERSONALITY_ASK, ADDR_NO_RANDOMIZE = 0xFFFFFFFF, 0x0040000
 ELF_MAGIC = b"\x7fELF"
 MACHINE_OFFSET = 18
-INFINITY = (1 << 64) - 1
-RLIMIT_STACK = 3
 NO_PROC = (ENOENT, ENOTDIR, ELOOP)
 """Errors of a file in /proc where it is not mounted; debootstrap(8) leaves a symbolic link to itself there."""
 _FACCESSAT2, _OPENAT = NUMBERS["faccessat2"], NUMBERS["openat"]
@@ -108,13 +106,6 @@ def is_guest(fd: int) -> bool:
     return head[:4] == ELF_MAGIC and machine == cpu.ELF_MACHINE
 
 
-def stack_limit() -> int:
-    """Return the soft RLIMIT_STACK in bytes."""
-    limits = bytearray(16)
-    _checked(core.host_call(NUMBERS["prlimit64"], 0, RLIMIT_STACK, 0, limits))
-    return int.from_bytes(limits[:8], "little")
-
-
 def credentials() -> tuple[int, int, int, int]:
     """Return uid, euid, gid and egid."""
     return posix.getuid(), posix.geteuid(), posix.getgid(), posix.getegid()
@@ -128,6 +119,7 @@ def request(
     find: Callable[[bytes], int],
     secure: bool,
     execfn: bytes,
+    stack_limit: int,
 ) -> LoadRequest:
     """Describe what is to be loaded; `fd` may be a script and is taken over. Raises LoadError."""
     fd, path, argv = follow(fd, path, argv, find)
@@ -142,6 +134,6 @@ def request(
         execfn=execfn,
         credentials=credentials(),
         secure=secure,
-        stack_limit=stack_limit(),
+        stack_limit=stack_limit,
         randomize=not persona & ADDR_NO_RANDOMIZE,
     )

@@ -10,7 +10,6 @@ from __future__ import annotations
 import _usermode_core as core
 
 from usermode.kernel import signals
-from usermode.kernel.programs import stack_limit
 from usermode.machine import stops
 
 TYPE_CHECKING = False
@@ -68,7 +67,7 @@ def _fault(task: Task) -> None:
         task.last_fault = (address, access)
         return
     task.last_fault = None
-    if region is None and space.grow_down(address, stack_limit()):
+    if region is None and space.grow_down(address, task.process.stack_limit()):
         return
     refused = region and not permitted  # else the host has no page there: MADV_GUARD_INSTALL
     kind = PERMISSION_FAULT if refused else TRANSLATION_FAULT

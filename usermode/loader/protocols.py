@@ -13,6 +13,9 @@ class Space(Protocol):
     top: int
     """Where mmap(2) begins to place mappings, from high to low."""
 
+    uncounted: int
+    """Bytes of mappings that a kernel would make only when they are used: the stack's lower part."""
+
     def map(
         self, address: int, size: int, protection: int, flags: int, fd: int, offset: int, /
     ) -> int:

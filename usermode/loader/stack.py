@@ -177,6 +177,7 @@ def map_stack(
     if flags is not None and flags & PF_X:
         protection |= PROT_EXEC
     # MAP_STACK keeps the host from spending a huge page on the first few words.
+    space.uncounted = size - (least + PAGE - 1 & -PAGE)
     how = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_GROWSDOWN | MAP_STACK
     start = space.map(end - size, size, protection, how | MAP_FIXED_NOREPLACE, -1, 0)
     space.name(start, size, b"[stack]")

@@ -14,7 +14,7 @@ from errno import EEXIST, EINVAL, ENOMEM, EPERM
 import _usermode_core as core
 
 from syscalls.host.x86_64 import NUMBERS
-from usermode.machine.regions import FLOOR, LIMIT, MAP_GROWSDOWN, PAGE, STACK_GUARD_GAP, Regions
+from usermode.machine.regions import FLOOR, LIMIT, MAP_GROWSDOWN, PAGE, Regions
 
 PROT_READ, PROT_WRITE, PROT_EXEC, PROT_SEM = 1, 2, 4, 8
 PROT_GROWSDOWN, PROT_GROWSUP = 0x01000000, 0x02000000
@@ -30,7 +30,7 @@ HUGE_SHIFT, HUGE_MASK, HUGE_DEFAULT = (
 HOST_ONLY_FLAGS = (
     0xC0  # MAP_32BIT, MAP_ABOVE4G: unknown bits to the guest's kernel, which ignores them
 )
-PLACING_FLAGS = MAP_FIXED | MAP_FIXED_NOREPLACE | MAP_GROWSDOWN | HOST_ONLY_FLAGS
+PLACING_FLAGS = MAP_FIXED | MAP_FIXED_NOREPLACE | HOST_ONLY_FLAGS
 UNKNOWN_FLAG = 0x2000000
 SPECIAL_FLAGS = MAP_HUGETLB | MAP_GROWSDOWN | HOST_ONLY_FLAGS
 
@@ -45,6 +45,7 @@ TOO_LARGE = 1 << 63
 
 HOST_MMAP, HOST_MUNMAP, HOST_MPROTECT = NUMBERS["mmap"], NUMBERS["munmap"], NUMBERS["mprotect"]
 HOST_MADVISE, HOST_FSTATFS = NUMBERS["madvise"], NUMBERS["fstatfs"]
+HOST_MINCORE = NUMBERS["mincore"]
 STATFS_SIZE, STATFS_FLAGS, ST_NOEXEC = 120, 80, 8  # struct statfs, f_flags: <asm-generic/statfs.h>
 
 GUEST_PERMISSIONS = (0, 1, 3, 3, 5, 5, 7, 7)
@@ -84,14 +85,17 @@ class AddressSpace(Regions):
     `lock` is held around every change; methods that begin with `locked_` expect that.
     """
 
-    __slots__ = ("brk", "brk_start", "labels", "lock")
+    # `bounds`: the guest's RLIMIT_AS and its RLIMIT_DATA, soft and hard, if one is finite; `uncounted` bytes of the
+    # stack are mapped in advance; `data_size` bytes of the program's data count as part of the heap.
+    __slots__ = ("bounds", "brk", "brk_start", "data_size", "labels", "lock", "uncounted")
 
     def __init__(self, top: int = LIMIT) -> None:
         """Make an empty space whose mappings are placed downwards from `top`."""
         super().__init__(top)
         self.lock = allocate_lock()
         self.labels: dict[int, tuple[int, bytes]] = {}
-        self.brk_start = self.brk = 0
+        self.brk_start = self.brk = self.data_size = self.uncounted = 0
+        self.bounds: tuple[int, int, int] | None = None
 
     def map(
         self, address: int, size: int, prot: int, flags: int, fd: int = -1, offset: int = 0
@@ -118,6 +122,8 @@ class AddressSpace(Regions):
                 address, fixed = self.place(length, align), MAP_FIXED_NOREPLACE
             else:
                 address, fixed = self._choose(address, length, align, flags)
+            if self.bounds:
+                self._check_bounds(address, length, prot, flags)
             if flags & MAP_TYPE == MAP_SHARED_VALIDATE:
                 fixed = MAP_FIXED  # NOREPLACE is not among the flags that it knows
             host = GUEST_PERMISSIONS[prot & 7] & 3
@@ -125,7 +131,7 @@ class AddressSpace(Regions):
             if result < 0:
                 if result != -EEXIST:
                     raise OSError(-result, "")
-                address = self._beside_ours(length, align, host, clean, flags, fd, offset)
+                address = self._beside_ours(address, length, align, host, clean, flags, fd, offset)
             self.insert(address, address + length, prot & 7, flags & KEPT_FLAGS)
             core.protect(address, address + length, GUEST_PERMISSIONS[prot & 7])
         return address
@@ -155,6 +161,7 @@ class AddressSpace(Regions):
                 raise OSError(EINVAL, "")
             if address < FLOOR:
                 raise OSError(EPERM, "")
+            self.locked_take_growth(address, address + length)
             if not self.is_free(address, address + length):
                 if flags & MAP_FIXED_NOREPLACE:
                     raise OSError(EEXIST, "")
@@ -165,12 +172,26 @@ class AddressSpace(Regions):
             address = self.place(length, align)
         return address, MAP_FIXED_NOREPLACE
 
+    def _check_bounds(self, address: int, length: int, prot: int, flags: int) -> None:
+        from usermode.machine.bounds import expand, mapped
+
+        expand(self, length - mapped(self, address, address + length), prot, flags)
+
     def _beside_ours(
-        self, length: int, align: int, prot: int, clean: int, flags: int, fd: int, offset: int
+        self,
+        address: int,
+        length: int,
+        align: int,
+        prot: int,
+        clean: int,
+        flags: int,
+        fd: int,
+        offset: int,
     ) -> int:
-        """Something of the emulator's own lies there: place the mapping elsewhere, if the guest lets us."""
+        """A stack has grown there, or something of the emulator's own lies there: place the mapping elsewhere."""
         if flags & (MAP_FIXED | MAP_FIXED_NOREPLACE):
             raise OSError(ENOMEM, "")
+        self.locked_take_growth(address, address + length)
         address = self.place(length, align)
         flags = clean | MAP_FIXED_NOREPLACE
         return checked(core.host_call(HOST_MMAP, address, length, prot, flags, fd, offset))
@@ -188,6 +209,7 @@ class AddressSpace(Regions):
 
     def locked_unmap(self, start: int, end: int) -> None:
         """Unmap what is the guest's: the range may span mappings of the emulator's own."""
+        self.locked_take_growth(start, end)
         for low, high, prot, _ in self.overlaps(start, end):
             core.protect(low, high, 0)
             result = core.host_call(HOST_MUNMAP, low, high - low)
@@ -210,6 +232,7 @@ class AddressSpace(Regions):
         if prot & ~(PROT_KNOWN | grows):
             raise OSError(EINVAL, "")
         with self.lock:
+            self.locked_take_growth(address, end)
             if grows:
                 address = self._growing_start(address, grows)
             at = address
@@ -233,6 +256,10 @@ class AddressSpace(Regions):
     def _protect(self, low: int, high: int, old_prot: int, prot: int, flags: int) -> None:
         """Rights are taken from the guest before the host enforces it, and granted after the host allows it."""
         old, new = GUEST_PERMISSIONS[old_prot], GUEST_PERMISSIONS[prot]
+        if self.bounds and prot & ~old_prot & PROT_WRITE:
+            from usermode.machine.bounds import change
+
+            change(self, high - low, old_prot, prot, flags)
         if old & ~new:
             core.protect(low, high, old & new)
         if old & 3 != new & 3:
@@ -262,6 +289,8 @@ class AddressSpace(Regions):
             if new > old:
                 if new > self.limit or not self.fits(old, new + PAGE):
                     return self.brk
+                if self.bounds and not self._heap_fits(address, new - old):
+                    return self.brk
                 flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE
                 if core.host_call(HOST_MMAP, old, new - old, 3, flags, -1, 0) != old:
                     return self.brk
@@ -273,27 +302,27 @@ class AddressSpace(Regions):
             self.labels[self.brk_start] = (new, b"[heap]")
         return address
 
+    def _heap_fits(self, end: int, more: int) -> bool:
+        from usermode.machine.bounds import heap_fits, may_expand
+
+        return heap_fits(self, end) and may_expand(self, more, PROT_READ | PROT_WRITE, MAP_PRIVATE)
+
     def grow_down(self, address: int, limit: int) -> bool:
         """Extend a MAP_GROWSDOWN mapping over a fault just below it, down to `limit` bytes in all."""
+        from usermode.machine.growth import grow_down
+
         with self.lock:
-            above = self.region_above(address)
-            if not above or not above[3] & MAP_GROWSDOWN or address < FLOOR:
-                return False
-            start = address & -PAGE
-            end, high, prot, flags = above
-            if high - start > limit or not self.is_free(start, end):
-                return False
-            below = self.region_below(start)
-            guarded = below and below[2] and not below[3] & MAP_GROWSDOWN
-            if below and guarded and start - below[1] < STACK_GUARD_GAP:
-                return False
-            wanted = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE
-            size = end - start
-            if core.host_call(HOST_MMAP, start, size, host_prot(prot), wanted, -1, 0) != start:
-                return False
-            self.insert(start, high, prot, flags)
-            core.protect(start, end, guest_permission(prot))
-            return True
+            return grow_down(self, address, limit)
+
+    def locked_take_growth(self, start: int, end: int) -> None:
+        """Take in what has grown into [start, end) under the kernel's own accesses."""
+        for region in self.reaching(start, end):
+            if region[3] & MAP_GROWSDOWN:
+                below = region[0] - PAGE
+                if core.host_call(HOST_MINCORE, below, PAGE, bytearray(1)) != -ENOMEM:
+                    from usermode.machine.growth import take_growth
+
+                    take_growth(self, region)
 
     def forget_code(self, address: int, size: int) -> None:
         """Have the code in a range translated again: its bytes were discarded or replaced."""

@@ -79,6 +79,10 @@ class Regions:
             return False
         return self.is_free(start, end)
 
+    def reaching(self, start: int, end: int) -> list[Region]:
+        """Return the mappings that begin at or above `start`, up to the first that lies beyond `end`."""
+        return self._regions[bisect_left(self._starts, start) : bisect_left(self._starts, end) + 1]
+
     def overlaps(self, start: int, end: int) -> list[Region]:
         """Return the parts of mappings that lie in [start, end)."""
         regions = self._regions

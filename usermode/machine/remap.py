@@ -16,6 +16,7 @@ from usermode.machine.address_space import (
     page_up,
     untagged,
 )
+from usermode.machine.bounds import expand
 from usermode.machine.regions import FLOOR, PAGE
 
 TYPE_CHECKING = False
@@ -35,6 +36,7 @@ def remap(space: AddressSpace, old: int, old_size: int, new_size: int, flags: in
     old, old_size, new_size = untagged(old), page_up(old_size), page_up(new_size)
     _check(space, old, old_size, new_size, flags, new)
     with space.lock:
+        space.locked_take_growth(old, old + old_size)
         region = space.region_at(old)
         if not region:
             raise OSError(EFAULT, "")
@@ -46,6 +48,8 @@ def remap(space: AddressSpace, old: int, old_size: int, new_size: int, flags: in
             return old
         if old + min(old_size, new_size) > region[1]:
             raise OSError(EFAULT, "")
+        more = new_size if flags & MREMAP_DONTUNMAP else max(new_size - old_size, 0)
+        expand(space, more, region[2], region[3])
         if not flags & (MREMAP_FIXED | MREMAP_DONTUNMAP):
             if old_size and _grow_in_place(space, old, old_size, new_size, region):
                 return old

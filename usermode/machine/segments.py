@@ -19,6 +19,7 @@ from usermode.machine.address_space import (
     guest_permission,
     page_up,
 )
+from usermode.machine.bounds import expand, mapped
 from usermode.machine.regions import FLOOR
 
 TYPE_CHECKING = False
@@ -43,6 +44,7 @@ def attach(
             raise OSError(ENOMEM, "")
         elif address < FLOOR:
             raise OSError(EPERM, "")
+        expand(space, size - mapped(space, address, address + size), prot, MAP_SHARED)
         checked(core.host_call(HOST_SHMAT, identifier, address, flags & ~SHM_EXEC))
         space.insert(address, address + size, prot, MAP_SHARED | address)
         core.protect(address, address + size, guest_permission(prot))
