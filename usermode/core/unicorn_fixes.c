@@ -10,9 +10,13 @@
  * 3. Lost stops. uc_emu_start() forgets a stop requested before its loop; cpu_exec() in unicorn_blocks.c looks once more.
  * 4. Order. Unicorn puts a full barrier before STLR and after LDAR, where x86's TSO needs none, and none between an STLR
  *    and a later LDAR, where the Arm ARM (B2.3, RCsc) forbids reordering. The barrier moves behind the store.
- * 5. Start-up. After translating a block Unicorn walks twelve TLBs to have stores to it noticed; that is only done for
+ * 5. Alignment. Unicorn checks that of exclusives and atomics, but not of LDAR, STLR, LDAPR and theirs, which without
+ *    FEAT_LSE2 must be aligned too (Arm ARM B2.5.2). Their accesses get the check, which costs nothing: it is part of the
+ *    comparison with the TLB entry. That of SP would need code at each use of it and is not made; nor can a misaligned
+ *    STXR fault, as it fails for want of the monitor, which no misaligned LDXR could have set.
+ * 6. Start-up. After translating a block Unicorn walks twelve TLBs to have stores to it noticed; that is only done for
  *    code that can be stored to, which halves the cost of a new block.
- * 6. Permissions. The fill of the software TLB answers from the page-permission table with the exact address.
+ * 7. Permissions. The fill of the software TLB answers from the page-permission table with the exact address.
  */
 #include "core.h"
 
@@ -23,6 +27,7 @@
 #define TLB_FIRST_SIZE 256u
 #define TLB_FILLS_PER_ENTRY 4
 #define TLB_MOST_DOUBLINGS 8 /* 256 MiB of reach for 4 MiB of table */
+#define MEMOP_ALIGN 0x70     /* MO_ALIGN: to the size of the access */
 #define BARRIER_ALL 0x0f
 #define BARRIER_KIND 0x30
 #define BARRIER_ACQUIRE 0x10
@@ -30,13 +35,18 @@
 #define BARRIER_FULL 0x30
 
 static __thread bool release_pending; /* the next store generated is a store-release */
+static __thread uint32_t instruction; /* the one being translated */
 
+uint32_t __real_cpu_ldl_code_aarch64(void *env, uint64_t address);
+uint32_t __wrap_cpu_ldl_code_aarch64(void *env, uint64_t address);
 void __real_tcg_func_start_aarch64(void *context);
 void __wrap_tcg_func_start_aarch64(void *context);
 void __real_gen_intermediate_code_aarch64(void *cpu, void *block, int limit);
 void __wrap_gen_intermediate_code_aarch64(void *cpu, void *block, int limit);
 void __real_tcg_gen_mb_aarch64(void *context, int kind);
 void __wrap_tcg_gen_mb_aarch64(void *context, int kind);
+void __real_tcg_gen_qemu_ld_i64_aarch64(void *c, void *v, void *a, uint64_t index, int op);
+void __wrap_tcg_gen_qemu_ld_i64_aarch64(void *c, void *v, void *a, uint64_t index, int op);
 void __real_tcg_gen_qemu_st_i32_aarch64(void *c, void *v, void *a, uint64_t index, int op);
 void __wrap_tcg_gen_qemu_st_i32_aarch64(void *c, void *v, void *a, uint64_t index, int op);
 void __real_tcg_gen_qemu_st_i64_aarch64(void *c, void *v, void *a, uint64_t index, int op);
@@ -71,6 +81,19 @@ void __wrap_gen_intermediate_code_aarch64(void *cpu, void *block, int limit) {
     *word_at(block, TRANSLATION_BLOCK_CFLAGS) &= ~CF_PARALLEL;
 }
 
+uint32_t __wrap_cpu_ldl_code_aarch64(void *env, uint64_t address) {
+    instruction = __real_cpu_ldl_code_aarch64(env, address);
+    return instruction;
+}
+
+/* MEMOP_ALIGN for LDAR, LDLAR, STLR, STLLR; LDAPR; LDAPUR, STLUR of all sizes: Arm ARM C4.1.94. */
+static int alignment(void) {
+    bool ordered = (instruction & 0x3fa00000) == 0x08800000 ||
+                   (instruction & 0x3ffffc00) == 0x38bfc000 ||
+                   (instruction & 0x3f200c00) == 0x19000000;
+    return ordered ? MEMOP_ALIGN : 0;
+}
+
 void check_exit_request_aarch64(void *context) {
     (void)context;
 }
@@ -99,8 +122,12 @@ void __wrap_tcg_gen_qemu_st_i32_aarch64(void *c, void *v, void *a, uint64_t inde
     finish_release(c);
 }
 
+void __wrap_tcg_gen_qemu_ld_i64_aarch64(void *c, void *v, void *a, uint64_t index, int op) {
+    __real_tcg_gen_qemu_ld_i64_aarch64(c, v, a, index, op | alignment());
+}
+
 void __wrap_tcg_gen_qemu_st_i64_aarch64(void *c, void *v, void *a, uint64_t index, int op) {
-    __real_tcg_gen_qemu_st_i64_aarch64(c, v, a, index, op);
+    __real_tcg_gen_qemu_st_i64_aarch64(c, v, a, index, op | alignment());
     finish_release(c);
 }
 

@@ -40,8 +40,9 @@ def handle(task: Task, stop: int) -> None:
     elif stop == stops.UNDEFINED:
         _undefined(task)
     elif stop == stops.ALIGNMENT:
-        address = _exclusive_address(task)
-        signals.force(task, SIGBUS, BUS_ADRALN, address, ESR_DATA_ABORT | ESR_IL | ALIGNMENT_FAULT)
+        address, write = _misaligned(task)
+        syndrome = ESR_DATA_ABORT | ESR_IL | ALIGNMENT_FAULT | write
+        signals.force(task, SIGBUS, BUS_ADRALN, address, syndrome)
     elif stop == stops.PC_ALIGNMENT:
         pc = task.engine.get(PC)
         signals.force(task, SIGBUS, BUS_ADRALN, pc, ESR_PC_ALIGNMENT | ESR_IL)
@@ -87,10 +88,22 @@ def _undefined(task: Task) -> None:
         signals.force(task, SIGILL, ILL_ILLOPC, pc)
 
 
-def _exclusive_address(task: Task) -> int:
-    """Return the address of a misaligned exclusive or atomic access: its base register, of which none has an offset."""
+def _misaligned(task: Task) -> tuple[int, int]:
+    """Return the address of a misaligned exclusive, ordered or atomic access, and ESR_WRITE if it stores.
+
+    It is in the base register. LDAPUR and STLUR alone have an offset.
+    """
     try:
         instruction = int.from_bytes(core.read(task.engine.get(PC), 4), "little")
     except OSError:
-        return 0
-    return task.engine.get(instruction >> 5 & 31)
+        return 0, 0
+    address = task.engine.get(instruction >> 5 & 31)
+    if instruction & 0x3F200C00 == 0x19000000:
+        offset = instruction >> 12 & 0x1FF
+        address += offset - (offset >> 8 << 9)
+        loads = instruction >> 22 & 3
+    elif instruction & 0x3F000000 == 0x08000000:  # exclusives; LDAR, STLR; CAS
+        loads = instruction >> 22 & 1 and instruction & 0x00A00000 != 0x00A00000
+    else:
+        loads = instruction & 0x3FFFFC00 == 0x38BFC000  # LDAPR; the rest are LSE atomics
+    return address & (1 << 64) - 1, 0 if loads else ESR_WRITE
