@@ -34,10 +34,10 @@ PLACING_FLAGS = MAP_FIXED | MAP_FIXED_NOREPLACE | HOST_ONLY_FLAGS
 UNKNOWN_FLAG = 0x2000000
 SPECIAL_FLAGS = MAP_HUGETLB | MAP_GROWSDOWN | HOST_ONLY_FLAGS
 
-# What a region's flags hold: MAP_TYPE, MAP_GROWSDOWN, MADV_DONTFORK, and for a System V segment the address where
-# its first byte is or would be.
+# What a region's flags hold: MAP_TYPE, MAP_ANONYMOUS, MAP_GROWSDOWN, MADV_DONTFORK, and for a System V segment the
+# address where its first byte is or would be.
 NOT_INHERITED = 0x200
-KEPT_FLAGS = MAP_TYPE | MAP_GROWSDOWN
+KEPT_FLAGS = MAP_TYPE | MAP_ANONYMOUS | MAP_GROWSDOWN
 SEGMENT_MASK = -PAGE
 
 MADV_DONTFORK = 10
@@ -260,9 +260,12 @@ class AddressSpace(Regions):
             from usermode.machine.bounds import change
 
             change(self, high - low, old_prot, prot, flags)
+        asked = prot & ~old_prot & PROT_EXEC and not flags & MAP_ANONYMOUS
+        if asked:  # is it code from a file system mounted noexec? The host knows
+            checked(core.host_call(HOST_MPROTECT, low, high - low, old & 3 | PROT_EXEC))
         if old & ~new:
             core.protect(low, high, old & new)
-        if old & 3 != new & 3:
+        if asked or old & 3 != new & 3:
             result = core.host_call(HOST_MPROTECT, low, high - low, new & 3)
             if result < 0:
                 core.protect(low, high, old)
@@ -294,7 +297,7 @@ class AddressSpace(Regions):
                 flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE
                 if core.host_call(HOST_MMAP, old, new - old, 3, flags, -1, 0) != old:
                     return self.brk
-                self.insert(old, new, PROT_READ | PROT_WRITE, MAP_PRIVATE)
+                self.insert(old, new, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS)
                 core.protect(old, new, 3)
             elif new < old:
                 self.locked_unmap(new, old)

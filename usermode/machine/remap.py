@@ -12,6 +12,7 @@ from usermode.machine.address_space import (
     MAP_PRIVATE,
     MAP_TYPE,
     SEGMENT_MASK,
+    checked,
     guest_permission,
     page_up,
     untagged,
@@ -47,6 +48,8 @@ def remap(space: AddressSpace, old: int, old_size: int, new_size: int, flags: in
                 space.locked_unmap(old + new_size, old + old_size)
             return old
         if old + min(old_size, new_size) > region[1]:
+            if flags == MREMAP_MAYMOVE | MREMAP_FIXED and old_size == new_size:
+                return _move_several(space, old, old_size, new)
             raise OSError(EFAULT, "")
         more = new_size if flags & MREMAP_DONTUNMAP else max(new_size - old_size, 0)
         expand(space, more, region[2], region[3])
@@ -91,6 +94,30 @@ def _grow_in_place(
     space.insert(end, new_end, region[2], region[3])
     core.protect(end, new_end, guest_permission(region[2]))
     return True
+
+
+def _move_several(space: AddressSpace, old: int, size: int, new: int) -> int:
+    """Move several mappings as Linux does from 6.17 on; an older one says EFAULT.
+
+    Each is moved by itself, so the holes between them change nothing at the new place.
+    """
+    parts, by = space.overlaps(old, old + size), new - old
+    for low, high, _, _ in parts:
+        space.locked_unmap(low + by, high + by)
+        core.protect(low, high, 0)
+    how = MREMAP_FIXED | MREMAP_MAYMOVE
+    result = core.host_call(HOST_MREMAP, old, size, size, how, new)
+    for low, high, prot, _ in parts:
+        if result < 0:
+            core.protect(low, high, guest_permission(prot))
+            continue
+        space.remove(low, high)
+    checked(result)
+    for low, high, prot, flags in parts:
+        moved = by if flags & SEGMENT_MASK else 0
+        space.insert(low + by, high + by, prot, flags + moved)
+        core.protect(low + by, high + by, guest_permission(prot))
+    return new
 
 
 def _move(

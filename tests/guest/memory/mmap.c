@@ -227,6 +227,16 @@ static void no_code_from_noexec(void) {
         int fd = file_with("mount/file", PAGE);
         FAILS(EPERM, mmap(NULL, PAGE, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0));
         CHECK(mmap(NULL, PAGE, RW, MAP_SHARED, fd, 0) != MAP_FAILED);
+        char *p = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, fd, 0);
+        FAILS(EACCES, mprotect(p, PAGE, PROT_READ | PROT_EXEC));
+        CHECK(mprotect(p, PAGE, RW) == 0);
+        *p = 1;
+        FAILS(EACCES, mprotect(p, PAGE, RW | PROT_EXEC));
+        *p = 2;
+        fd = file_with("file", PAGE);
+        p = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, fd, 0);
+        CHECK(mprotect(p, PAGE, PROT_READ | PROT_EXEC) == 0 && mprotect(p, PAGE, RW) == 0);
+        *p = 1;
         _exit(0);
     }
     int status;

@@ -170,6 +170,36 @@ static void refusals(void) {
     CHECK(munmap(p, 4 * PAGE) == 0);
 }
 
+/* Linux moves several mappings at once since 6.17. */
+static void several(void) {
+    char *p = mmap(NULL, 16 * PAGE, RW, ANON, -1, 0);
+    char *q = mmap(NULL, 16 * PAGE, PROT_READ, ANON, -1, 0);
+    CHECK(p != MAP_FAILED && q != MAP_FAILED);
+    for (int i = 0; i < 8; i++) {
+        p[i * (long)PAGE] = (char)i;
+    }
+    CHECK(mprotect(p + 2 * PAGE, PAGE, PROT_READ) == 0 && munmap(p + 4 * PAGE, PAGE) == 0);
+    CHECK(mmap(p + 6 * PAGE, PAGE, RW, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0) !=
+          MAP_FAILED);
+    p[6 * PAGE] = 6;
+    errno = 0;
+    char *moved = mremap(p, 8 * PAGE, 8 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, q);
+    if (moved != MAP_FAILED) {
+        CHECK(moved == q);
+        for (int i = 0; i < 8; i++) {
+            CHECK(i == 4 || q[i * (long)PAGE] == i);
+        }
+        FAULTS(SIGSEGV, SEGV_ACCERR, q + 2 * PAGE, q[2 * PAGE] = 1);
+        FAULTS(SIGSEGV, SEGV_ACCERR, q + 4 * PAGE, q[4 * PAGE] = 1); /* as it was */
+        FAULTS(SIGSEGV, SEGV_MAPERR, p, *p = 1);
+        FAULTS(SIGSEGV, SEGV_MAPERR, p + 7 * PAGE, p[7 * PAGE] = 1);
+        q[0] = q[6 * PAGE] = q[7 * PAGE] = 1;
+        FAULTS(SIGSEGV, SEGV_ACCERR, q + 8 * PAGE, q[8 * PAGE] = 1);
+    }
+    printf("several mappings %s be moved at once\n", moved == MAP_FAILED ? "cannot" : "can");
+    CHECK(munmap(p, 16 * PAGE) == 0 && munmap(q, 16 * PAGE) == 0);
+}
+
 int main(void) {
     catch_faults();
     RUN(in_place);
@@ -177,6 +207,7 @@ int main(void) {
     RUN(fixed);
     RUN(dontunmap);
     RUN(shared_file);
+    RUN(several);
     RUN(rights_move_along);
     RUN(code_moves);
     RUN(refusals);
