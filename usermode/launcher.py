@@ -160,6 +160,10 @@ def take_over(process: Process, loaded: Loaded, request: LoadRequest) -> None:
     process.space.set_brk_start(loaded.break_start)
     image = loaded.program
     process.space.data_size = image.data_end - image.data_start
+    process.layout = (
+        image.code_start, image.code_end, image.data_start, image.data_end, loaded.break_start,
+        loaded.stack_pointer,
+    )  # fmt: skip
     words = 1 + len(request.argv) + 1 + len(request.envp) + 1  # argc, argv, NULL, envp, NULL
     core.show_guest(  # which a kernel without CONFIG_CHECKPOINT_RESTORE refuses
         image.code_start,

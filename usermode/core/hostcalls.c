@@ -108,8 +108,9 @@ long host_call(long number, const uint64_t *arguments) {
 
 /* ---- paths ---- */
 
-static const char *const viewed_names[] = {"exe",  "maps",    "cmdline", "auxv", "cpuinfo", "mem",
-                                           "comm", "environ", "status",  "stat", "smaps"};
+static const char *const viewed_names[] = {"exe",   "maps",  "cmdline",      "auxv",      "cpuinfo",
+                                           "mem",   "comm",  "environ",      "status",    "stat",
+                                           "smaps", "statm", "smaps_rollup", "numa_maps", "limits"};
 
 static bool viewed_component(const char *path) {
     const char *slash = strrchr(path, '/');

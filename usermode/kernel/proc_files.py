@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What the guest's own files under /proc say: proc(5), seen from inside the emulator.
 
-Only files that can be given truthfully are here. The others are the host's: of them, `comm` and
-`status` are right because a guest thread is a host thread and carries the guest's name.
+Only files that can be given truthfully are here and in `proc_memory.py`. The others are the host's: of them,
+`comm` is right because a guest thread is a host thread and carries the guest's name.
 """
 
 from __future__ import annotations
@@ -36,6 +36,19 @@ if TYPE_CHECKING:
         @property
         def auxv(self) -> bytes:
             """The auxiliary vector: pairs of 64-bit words, AT_NULL included."""
+
+        @property
+        def layout(self) -> tuple[int, int, int, int, int, int]:
+            """Start and end of code, start and end of data, start of the heap, and the first stack pointer."""
+
+        def memory_usage(self) -> tuple[int, int, int]:
+            """Bytes of all mappings, of private writable ones, and of stacks."""
+
+        def peak_usage(self) -> int:
+            """The most bytes of mappings that were seen."""
+
+        def limit(self, resource: int, /) -> tuple[int, int]:
+            """The soft and the hard limit RLIMIT_*."""
 
         def mappings(
             self,
@@ -116,6 +129,10 @@ def cpuinfo(facts: Facts, host_text: bytes) -> bytes:
 
 def content(name: bytes, facts: Facts, host_text: bytes) -> bytes:
     """The content of the view's file `name`; KeyError for a name that has none (exe, mem)."""
+    if name in MEMORY_VIEWS:
+        from usermode.kernel.proc_memory import CONTENT
+
+        return CONTENT[name](facts, host_text)
     return _CONTENT[name](facts, host_text)
 
 
@@ -127,5 +144,16 @@ _CONTENT: dict[bytes, Callable[[Facts, bytes], bytes]] = {
     b"cpuinfo": cpuinfo,
 }
 
-VIEWS = frozenset((b"exe", b"mem", *_CONTENT))
+MEMORY_VIEWS = (
+    b"statm",
+    b"status",
+    b"stat",
+    b"limits",
+    b"numa_maps",
+    b"smaps",
+    b"smaps_rollup",
+)
+"""Those that `proc_memory.py` fills."""
+
+VIEWS = frozenset((b"exe", b"mem", *_CONTENT, *MEMORY_VIEWS))
 """Last components of the paths that `Paths.special` looks at more closely."""

@@ -43,7 +43,9 @@ class Process:
         "auxv",
         "environment",
         "environment_range",
+        "layout",
         "lock",
+        "peak",
         "program",
         "run",
         "settings",
@@ -63,6 +65,8 @@ class Process:
         self.auxv = b""
         self.argument_range = (0, 0)
         self.environment_range = (0, 0)
+        self.layout = (0, 0, 0, 0, 0, 0)
+        self.peak = 0
         self.sigreturn = 0
         self.tasks: dict[int, Task] = {}
         self.lock = allocate_lock()
@@ -159,6 +163,19 @@ class Process:
         from usermode.kernel.host_maps import guest_mappings
 
         return guest_mappings(self.space)
+
+    def memory_usage(self) -> tuple[int, int, int]:
+        """Return the bytes of all mappings, of private writable ones, and of stacks."""
+        from usermode.machine.bounds import usage
+
+        sizes = usage(self.space)
+        self.peak = max(self.peak, sizes[0])
+        return sizes
+
+    def peak_usage(self) -> int:
+        """Return the most bytes of mappings that anybody asked for."""
+        self.memory_usage()
+        return self.peak
 
     def forget_other_threads(self, survivor: Task) -> None:
         """In the child of a fork only the calling thread is left."""

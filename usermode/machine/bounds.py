@@ -23,14 +23,16 @@ def mapped(space: AddressSpace, start: int, end: int) -> int:
     return sum([high - low for low, high, _, _ in space.overlaps(start, end)])
 
 
-def usage(space: AddressSpace) -> tuple[int, int]:
-    """Return the bytes of all mappings, and of data; of the stack only what a kernel maps at the start."""
-    total = data = 0
+def usage(space: AddressSpace) -> tuple[int, int, int]:
+    """Return the bytes of all mappings, of data, and of stacks; of the first stack what a kernel maps at the start."""
+    total = data = stack = 0
     for low, high, prot, flags in space.regions():
         total += high - low
         if is_data(prot, flags):
             data += high - low
-    return total - space.uncounted, data
+        elif flags & MAP_GROWSDOWN:
+            stack += high - low
+    return total - space.uncounted, data, stack - space.uncounted
 
 
 def may_expand(space: AddressSpace, size: int, prot: int, flags: int) -> bool:
@@ -38,7 +40,7 @@ def may_expand(space: AddressSpace, size: int, prot: int, flags: int) -> bool:
     if not space.bounds:
         return True
     most, most_data, hard_data = space.bounds
-    total, data = usage(space)
+    total, data, _ = usage(space)
     if total + size > most:
         return False
     if not is_data(prot, flags) or data + size <= most_data:

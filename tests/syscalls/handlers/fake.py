@@ -77,6 +77,16 @@ class Process:
         self.auxv = bytes(16)
         self.argument_range = self.environment_range = (BASE, BASE)
         self.pid = os.getpid()
+        self.layout = 0x10000, 0x18000, 0x19000, 0x1A000, 0x30000, BASE
+
+    def memory_usage(self) -> tuple[int, int, int]:
+        return 0x10000, 0x4000, 0x2000
+
+    def peak_usage(self) -> int:
+        return 0x20000
+
+    def limit(self, resource: int) -> tuple[int, int]:
+        return resource, (1 << 64) - 1
 
     @property
     def executable_file(self) -> bytes:

@@ -197,7 +197,7 @@ def test_other_files_are_no_views(paths: Paths, other: int, tmp_path: Path) -> N
         "/proc/999999999/maps",
         "/proc/self/net/maps",
         "/proc/self/comm",
-        "/proc/self/status",
+        "/proc/self/sched",
         "/proc/self/exe/",
         "/proc/self",
         "/proc/maps",
