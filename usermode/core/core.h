@@ -171,6 +171,13 @@ long host_wait(struct engine *e, long number, const uint64_t *arguments);
 long safe_syscall(long number, const uint64_t *arguments, _Atomic uint32_t *attention);
 extern const char safe_syscall_begin[], safe_syscall_end[], safe_syscall_interrupted[];
 
+/* limits.c */
+#define LIMITS_AT_ONCE 16
+struct limit {
+    uint64_t resource, soft, hard;
+};
+void limits_exchange(struct limit *limits, long count);
+
 /* messages.c */
 #define NEVER_MAPPED                                                                               \
     GUEST_PAGE /* stands for a guest's pointer above GUEST_LIMIT: the kernel says EFAULT if it looks */

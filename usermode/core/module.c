@@ -7,7 +7,6 @@
 #include <linux/prctl.h>
 #include <string.h>
 #include <sys/auxv.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -267,23 +266,6 @@ static char **string_array(PyObject *list) {
     return array;
 }
 
-#define LIMITS_AT_ONCE 16
-
-struct limit {
-    uint64_t resource;
-    struct rlimit64 value;
-};
-
-/* Sets limits and keeps what was there. */
-static void exchange_limits(struct limit *limits, Py_ssize_t count) {
-    for (Py_ssize_t i = 0; i < count; i++) {
-        struct rlimit64 old = limits[i].value;
-        if (!prlimit64(0, (int)limits[i].resource, &limits[i].value, &old)) {
-            limits[i].value = old;
-        }
-    }
-}
-
 /*
  * execveat(2), with the strings as they are: os.execve() wants the environment as a mapping. None when the kernel only checked
  * (AT_EXECVE_CHECK); EINTR when a caught signal must be delivered first. The GIL is kept: a child that shares its parent's
@@ -311,11 +293,15 @@ static PyObject *module_execute(PyObject *module, PyObject *args) {
     char **envp = argv ? string_array(environment) : NULL;
     long result = 0;
     if (envp) {
-        const uint64_t call[CALL_ARGUMENTS] = {(uint64_t)directory, (uintptr_t)path, (uintptr_t)argv,
-                                               (uintptr_t)envp, (uint64_t)flags};
-        exchange_limits(limits, count); /* last: with them there may be no memory to get */
-        result = host_wait(current_engine, SYS_execveat, call);
-        exchange_limits(limits, count);
+        const uint64_t call[CALL_ARGUMENTS] = {(uint64_t)directory, (uintptr_t)path,
+                                               (uintptr_t)argv, (uintptr_t)envp, (uint64_t)flags};
+        if (current_engine && atomic_load(&current_engine->attention) & ATTEND_SIGNAL) {
+            result = RESULT_RESTART; /* seen before the limits are touched */
+        } else {
+            limits_exchange(limits, count); /* last: with them there may be no memory to get */
+            result = host_wait(current_engine, SYS_execveat, call);
+            limits_exchange(limits, count);
+        }
     }
     PyMem_Free(argv);
     PyMem_Free(envp);
