@@ -31,9 +31,6 @@ POINTER_IF_USED = 10
 """A pointer for some operations only, else anything: a value that is no guest address is replaced by
 one that is never mapped, so that the kernel says EFAULT if, and only if, it looks there."""
 
-NULL_OR_PYTHON = 11
-"""A pointer that the core hands to the kernel only if it is NULL: else the call is its special= handler's."""
-
 MAX_ARGUMENTS = 6
 
 
@@ -137,7 +134,7 @@ def call(
 
     run: HOST, or the handler, which gets the thread and the decoded arguments.
     special: for a HOST call, the handler for what the core hands back: paths in the sysroot or of the /proc
-        view (without it `handlers.paths.host_with_paths`), arguments of the treatment NULL_OR_PYTHON.
+        view (without it `handlers.paths.host_with_paths`).
     refuse, because: the errno that is all the guest gets, and the reason.
     partly: what does not work, or not as on a real machine.
     """

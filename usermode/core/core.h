@@ -51,7 +51,6 @@ enum treatment {
     TREAT_EPOLL_IN = 8,
     TREAT_EPOLL_OUT = 9,
     TREAT_POINTER_IF_USED = 10,
-    TREAT_NULL_OR_PYTHON = 11,
 };
 
 enum row_mode { ROW_UNKNOWN = 0, ROW_HOST = 1, ROW_PYTHON = 2, ROW_REFUSE = 3 };

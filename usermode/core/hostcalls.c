@@ -206,8 +206,6 @@ static long treat(struct scratch *s, enum treatment treatment, int index, char *
     case TREAT_POINTER_IF_USED:
         s->arguments[index] = value >= GUEST_LIMIT ? NEVER_MAPPED : value;
         return 0;
-    case TREAT_NULL_OR_PYTHON:
-        return value ? RESULT_TO_PYTHON : 0;
     case TREAT_PATH:
         return path_to_python(value, path) ? RESULT_TO_PYTHON : 0;
     case TREAT_IOVEC: {

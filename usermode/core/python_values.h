@@ -15,4 +15,7 @@ static inline int as_word(PyObject *value, uint64_t *word) {
     return *word == UINT64_MAX && PyErr_Occurred() ? -1 : 0;
 }
 
+/* execute.c */
+PyObject *module_execute(PyObject *module, PyObject *args);
+
 #endif
