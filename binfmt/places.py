@@ -25,6 +25,9 @@ BINFMT_D_FOLDERS = (
 )
 """A file hides those of the same name in folders behind it: binfmt.d(5)."""
 
+SYSTEMD_UNIT_MASK = "/etc/systemd/system/systemd-binfmt.service"
+"""A link to /dev/null when the administrator does not want that service: systemctl(1), mask."""
+
 SYSTEMD_RUNS = "/run/systemd/system"
 """There when systemd is the init system: sd_booted(3)."""
 

@@ -7,7 +7,9 @@ Source: Documentation/admin-guide/binfmt-misc.rst, fs/binfmt_misc.c. A user name
 
 from __future__ import annotations
 
+import fcntl
 import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from binfmt.entry import Entry
@@ -107,6 +109,10 @@ class Registry:
         With `again` an equal entry is replaced too: so the interpreter's file is opened anew, and the entry comes
         before all others. An entry of that name with a foreign interpreter stays, and is an error.
         """
+        with self._alone():
+            return self._register(entry, again)
+
+    def _register(self, entry: Entry, again: bool) -> str:
         present = self._own(entry.name, entry.interpreter)
         if present is None:
             self._add(entry)
@@ -142,7 +148,9 @@ class Registry:
         """Remove our entry; False if there is none."""
         if self._own(name) is None:
             return False
-        self._write(name, REMOVE)
+        with self._alone():
+            if self._own(name):
+                self._write(name, REMOVE)
         return True
 
     def switch(self, name: str, on: bool) -> bool:
@@ -158,6 +166,22 @@ class Registry:
     def switch_all(self, on: bool) -> None:
         """Switch the whole table, with everybody's entries."""
         self._write("status", ENABLE if on else DISABLE)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep others of our commands out meanwhile: a replacement takes several steps.
+
+        The lock is on a file that only those can open who may register, so that nobody else can hold it.
+        """
+        try:
+            file = os.open(self.path("register"), os.O_WRONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise cannot_write(self.path("register"), error) from error
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(file)
 
     def _own(self, name: str, interpreter: str | None = None) -> Registered | None:
         """Return the entry of that name if it is ours, or has that interpreter. RegistryError if it is another's."""

@@ -2,7 +2,7 @@
 """The doctor: finds out why AArch64 programs do not start by their name, and mends what can be mended.
 
 A check is a function that takes a `Case` and returns a `Finding`, or None when an earlier check said enough. A new one
-needs a place in `CHECKS`, which is the order of the report: causes before consequences.
+needs a place in `CHECKS`, which is the order of the report: causes before consequences. Findings bear its name.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ CHECKS: tuple[Callable[[Case], Finding | None], ...] = (
     programs.through_kernel,
     programs.pinned,
     startup.startup_file,
+    startup.service,
     startup.rivals,
 )
 
@@ -56,7 +57,7 @@ def examine(case: Case) -> list[Finding]:
         try:
             finding = check(case)
         except (OSError, RegistryError) as error:
-            finding = Finding(check.__name__, UNKNOWN, f"not checked: {error}")
+            finding = Finding(check.__name__.replace("_", "-"), UNKNOWN, f"not checked: {error}")
         if finding:
             findings.append(finding)
     return findings

@@ -75,7 +75,7 @@ def executable_memory(_: Case) -> Finding:
     denied = libc.prctl(PR_GET_MDWE, 0, 0, 0, 0)
     if denied > 0:
         return Finding(
-            "memory",
+            "executable-memory",
             FAILURE,
             "this process may not have memory that is both writable and executable",
             "memory-deny-write-execute is set, see prctl(2)",
@@ -91,13 +91,13 @@ def executable_memory(_: Case) -> Finding:
             else "a security module or seccomp filter"
         )
         return Finding(
-            "memory",
+            "executable-memory",
             FAILURE,
             f"no memory can be both writable and executable: {error.strerror}",
             reason,
             "setsebool deny_execmem off" if selinux() else "",
         )
-    return Finding("memory", OK, "memory can be both writable and executable")
+    return Finding("executable-memory", OK, "memory can be both writable and executable")
 
 
 def selinux() -> bool:

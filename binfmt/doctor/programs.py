@@ -104,13 +104,13 @@ def emulation(case: Case) -> Finding:
 def through_kernel(case: Case) -> Finding:
     """The kernel starts a guest program as any other, with the right arguments and exit status."""
     if not os.path.exists(case.sample):
-        return no_sample("kernel-run", case)
+        return no_sample("through-kernel", case)
     trial = case.by_kernel
     complaint = trial.complaint(ARGUMENTS)
     if not complaint:
-        return Finding("kernel-run", OK, "the kernel runs an AArch64 program by its name")
+        return Finding("through-kernel", OK, "the kernel runs an AArch64 program by its name")
     return Finding(
-        "kernel-run",
+        "through-kernel",
         FAILURE,
         f"the kernel does not run {case.sample}: {complaint}",
         why_refused(trial.error),

@@ -6,9 +6,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from binfmt.configuration import File, files, later_rivals, read, render
+from binfmt.configuration import NULL, File, files, later_rivals, read, render
 from binfmt.doctor.finding import OK, WARNING, Case, Finding
-from binfmt.places import BINFMT_D_FOLDERS
+from binfmt.places import BINFMT_D_FOLDERS, SYSTEMD_UNIT_MASK
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +21,7 @@ def startup_file(case: Case) -> Finding:
     """The file is there, not masked, and says what is to be registered."""
     name = f"{case.entry.name}.conf"
     if not case.places.systemd_runs:
-        return Finding("startup", OK, "systemd does not run here, so binfmt.d is not read")
+        return Finding("startup-file", OK, "systemd does not run here, so binfmt.d is not read")
     file = effective(case)
     wrong, cause = "", ""
     if file is None:
@@ -36,9 +36,11 @@ def startup_file(case: Case) -> Finding:
         wrong = f"{file.path} registers {difference}"
         cause = f"it hides {file.hidden[0]}" if file.hidden else ""
     else:
-        return Finding("startup", OK, f"{file.path} registers the entry at the machine's start")
+        return Finding(
+            "startup-file", OK, f"{file.path} registers the entry at the machine's start"
+        )
     target = os.path.join(case.places.path(ADMINISTRATORS), name)
-    return Finding("startup", WARNING, wrong, cause, f"write {target}", lambda: mend(case))
+    return Finding("startup-file", WARNING, wrong, cause, f"write {target}", lambda: mend(case))
 
 
 def effective(case: Case) -> File | None:
@@ -84,6 +86,22 @@ def mend(case: Case) -> None:
     os.makedirs(folder, exist_ok=True)
     with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
         file.write(render(case.entry))
+
+
+def service(case: Case) -> Finding | None:
+    """The service that reads binfmt.d may be masked as a whole, which is the administrator's decision."""
+    link = case.places.path(SYSTEMD_UNIT_MASK)
+    if not case.places.systemd_runs:
+        return None
+    if os.path.islink(link) and os.readlink(link) == NULL:
+        return Finding(
+            "service",
+            WARNING,
+            "systemd-binfmt.service is masked: nothing is registered at the machine's start",
+            f"{SYSTEMD_UNIT_MASK} is a link to {NULL}",
+            "systemctl unmask systemd-binfmt.service",
+        )
+    return Finding("service", OK, "systemd-binfmt.service is not masked")
 
 
 def rivals(case: Case) -> Finding | None:

@@ -99,7 +99,7 @@ def present(case: Case) -> Finding | None:
     name, entry = case.entry.name, case.registered
     if entry is None:
         return Finding(
-            "entry",
+            "present",
             FAILURE,
             f"the kernel has no entry {name}",
             why_absent(case),
@@ -108,13 +108,13 @@ def present(case: Case) -> Finding | None:
         )
     if not is_ours(entry.interpreter) and entry.interpreter != case.entry.interpreter:
         return Finding(
-            "entry",
+            "present",
             FAILURE,
             f"the entry {name} is another's: it starts {entry.interpreter}",
             "",
             f"{REGISTER} --name OTHER",
         )
-    return Finding("entry", OK, f"the kernel has the entry {name}")
+    return Finding("present", OK, f"the kernel has the entry {name}")
 
 
 def why_absent(case: Case) -> str:
@@ -200,9 +200,9 @@ def interpreter_path(case: Case) -> Finding | None:
     if entry is None:
         return None
     if entry.interpreter == case.entry.interpreter:
-        return Finding("path", OK, f"the entry starts {entry.interpreter}")
+        return Finding("interpreter-path", OK, f"the entry starts {entry.interpreter}")
     return Finding(
-        "path",
+        "interpreter-path",
         FAILURE,
         f"the entry starts {entry.interpreter}, but installed is {case.entry.interpreter}",
         "" if os.path.exists(entry.interpreter) else "that file is gone",

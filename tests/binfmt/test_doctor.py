@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from binfmt.configuration import render
-from binfmt.doctor import HEALTHY, NOT_CHECKED, UNHEALTHY, examine, repair, status
+from binfmt.doctor import CHECKS, HEALTHY, NOT_CHECKED, UNHEALTHY, examine, repair, status
 from binfmt.doctor import process as surroundings
 from binfmt.doctor.finding import FAILURE, OK, UNKNOWN, WARNING, Case, Finding
 from binfmt.doctor.programs import judge_elf, remount
@@ -143,8 +143,8 @@ def damaged_startup_file(machine: Machine) -> None:
 
 FAULTS: list[tuple[Callable[[Machine], None], str, str]] = [
     (unmounted, "mounted", FAILURE),
-    (own_empty_table, "entry", FAILURE),
-    (flushed, "entry", FAILURE),
+    (own_empty_table, "present", FAILURE),
+    (flushed, "present", FAILURE),
     (switched_off, "switched-on", FAILURE),
     (disabled, "enabled", FAILURE),
     (without_f, "flags", FAILURE),
@@ -152,13 +152,13 @@ FAULTS: list[tuple[Callable[[Machine], None], str, str]] = [
     (narrow_mask, "magic", FAILURE),
     (shadowed, "winner", FAILURE),
     (upgraded, "pinned", FAILURE),
-    (moved, "path", FAILURE),
+    (moved, "interpreter-path", FAILURE),
     (not_executable, "interpreter", FAILURE),
     (writable_by_all, "interpreter", FAILURE),
-    (masked, "startup", WARNING),
-    (no_startup_file, "startup", WARNING),
-    (overridden, "startup", WARNING),
-    (damaged_startup_file, "startup", WARNING),
+    (masked, "startup-file", WARNING),
+    (no_startup_file, "startup-file", WARNING),
+    (overridden, "startup-file", WARNING),
+    (damaged_startup_file, "startup-file", WARNING),
 ]
 
 
@@ -168,6 +168,8 @@ def test_healthy(folder, interpreter, sample) -> None:
     findings = examine(machine.case())
     assert machine.found() == {}
     assert status(findings) == HEALTHY
+    names = [check.__name__.replace("_", "-") for check in CHECKS]
+    assert [finding.check for finding in findings] == [name for name in names if name != "rivals"]
     assert repair(machine.case()) == (findings, [])
 
 
@@ -201,7 +203,7 @@ def test_entries_that_cannot_be_seen_hold(folder, interpreter, sample) -> None:
     machine.registry = Registry(str(folder / "none"))
     assert machine.found() == {}
     shadowed(machine)
-    assert machine.found() == {"kernel-run": FAILURE, "pinned": FAILURE}  # argv[0] is lost too
+    assert machine.found() == {"through-kernel": FAILURE, "pinned": FAILURE}  # argv[0] is lost too
 
 
 @isolated
@@ -212,11 +214,11 @@ def test_causes(folder, interpreter, sample) -> None:
         return next(f for f in examine(machine.case()) if f.check == finds).cause
 
     flushed(machine)
-    assert "table of its own, which is empty" in cause("entry")
+    assert "table of its own, which is empty" in cause("present")
     machine.put("register", rival(interpreter="/nonexistent"))
-    assert "flag F does not hold it" in cause("kernel-run")
+    assert "flag F does not hold it" in cause("through-kernel")
     overridden(machine)
-    assert cause("startup") == f"it hides {machine.package_file}"
+    assert cause("startup-file") == f"it hides {machine.package_file}"
 
 
 @isolated
@@ -245,11 +247,21 @@ def test_later_rivals_are_told_of(folder, interpreter, sample) -> None:
 
 
 @isolated
+def test_masked_service(folder, interpreter, sample) -> None:
+    machine = Machine(folder, interpreter, sample)
+    units = machine.root / "etc/systemd/system"
+    units.mkdir(parents=True)
+    (units / "systemd-binfmt.service").symlink_to("/dev/null")
+    assert machine.found() == {"service": WARNING}
+    assert repair(machine.case())[1] == []
+
+
+@isolated
 def test_what_only_a_person_can_mend(folder, interpreter, sample) -> None:
     machine = Machine(folder, interpreter, sample)
     machine.put("status", "-1")
     machine.put("register", rival("usermode-aarch64"))
-    assert machine.found()["entry"] == FAILURE
+    assert machine.found()["present"] == FAILURE
     after, _ = repair(machine.case())
     assert status(after) == UNHEALTHY
     assert machine.registry.entries()[0].interpreter.endswith("qemu-aarch64-static")
@@ -261,7 +273,7 @@ def test_what_only_a_person_can_mend(folder, interpreter, sample) -> None:
 def test_missing_programs(folder, interpreter, sample) -> None:
     machine = Machine(folder, interpreter, sample)
     (machine.interpreter.parent / "usermode-sample").unlink()
-    assert machine.found() == {"emulation": UNKNOWN, "kernel-run": UNKNOWN}
+    assert machine.found() == {"emulation": UNKNOWN, "through-kernel": UNKNOWN}
     assert status(examine(machine.case())) == NOT_CHECKED
     machine.interpreter.unlink()
     assert machine.found()["interpreter"] == FAILURE
@@ -296,7 +308,7 @@ def test_noexec(folder, interpreter, sample) -> None:
     check(LIBC.mount(b"none", place, None, ms_noexec_remount_bind, None))
     findings = {finding.check: finding for finding in examine(machine.case())}
     assert findings["interpreter"].command == f"mount -o remount,exec {machine.interpreter.parent}"
-    assert "Permission denied" in findings["kernel-run"].what
+    assert "Permission denied" in findings["through-kernel"].what
 
 
 class TestSurroundings:

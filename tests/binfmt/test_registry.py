@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from binfmt.configuration import render
 from binfmt.entry import Entry
 from binfmt.listing import PROGRAMS, Registered, parse
 from binfmt.magic import MAGIC, mask
@@ -196,6 +197,45 @@ def test_programs_start_while_the_entry_is_replaced(folder, interpreter, sample)
             registry.register(entry, again=True)
         assert process.stdout
         assert process.stdout.read().split() == ["23"] * 10
+
+
+@isolated
+def test_two_at_once(folder, interpreter) -> None:
+    """Replacements do not get into each other's way."""
+    registry = Registry(str(mount_table(folder)))
+    entry = Entry(str(interpreter))
+    children = []
+    for _ in range(4):
+        child = os.fork()
+        if child == 0:
+            try:
+                for _ in range(25):
+                    registry.register(entry, again=True)
+                os._exit(0)
+            finally:
+                os._exit(1)
+        children.append(child)
+    assert [os.waitpid(child, 0)[1] for child in children] == [0] * 4
+    assert [found.name for found in registry.entries()] == ["usermode-aarch64"]
+
+
+@isolated
+def test_systemd_reads_what_we_write(folder, interpreter) -> None:
+    """systemd-binfmt itself, on the file that the package will contain."""
+    tool = Path("/usr/lib/systemd/systemd-binfmt")
+    if not tool.exists():
+        pytest.skip("systemd-binfmt is not installed")
+    registry = Registry()
+    try:
+        check(LIBC.mount(b"none", os.fsencode(registry.directory), b"binfmt_misc", 0, None))
+    except OSError as error:
+        pytest.skip(f"no binfmt_misc of our own here: {error}")
+    entry = Entry(str(interpreter), appimage=True)
+    (folder / "usermode-aarch64.conf").write_text(render(entry))
+    subprocess.run([tool, folder / "usermode-aarch64.conf"], check=True)
+    found = registry.find(entry.name)
+    assert found is not None
+    assert found.same(entry)
 
 
 @isolated

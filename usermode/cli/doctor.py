@@ -20,6 +20,7 @@ from usermode.cli.registration import (
     make_entry,
     name_option,
     root_option,
+    say,
     told,
 )
 
@@ -84,16 +85,16 @@ def show(findings: Sequence[Finding], repairs: Sequence[Repair]) -> None:
     """Print one line per repair and per finding."""
     for done, problem in repairs:
         result = f"could not be mended: {problem}" if problem else "mended"
-        click.echo(f"{result}: {done.what}")
+        say(f"{result}: {done.what}")
     for finding in findings:
         line = f"{finding.state:<8} {finding.what}"
         if finding.cause:
             line += f" ({finding.cause})"
         if finding.state != OK and finding.command:
             line += f"; to mend it: {finding.command}"
-        click.echo(line)
+        say(line)
     bad = [finding for finding in findings if finding.state != OK]
     if not bad:
-        click.echo("all is well")
+        say("all is well")
     elif any(finding.mend for finding in bad) and not repairs:
-        click.echo("usermode doctor --fix mends what can be mended")
+        say("usermode doctor --fix mends what can be mended")

@@ -16,6 +16,7 @@ from usermode.cli.registration import (
     make_entry,
     name_option,
     root_option,
+    say,
     told,
 )
 
@@ -61,22 +62,22 @@ def register(
     with told():
         if not registry.mounted:
             registry.mount()
-            click.echo(f"mounted binfmt_misc at {directory}")
+            say(f"mounted binfmt_misc at {directory}")
         done = registry.register(entry, again=again)
         winners = registry.matching()
     if done == UNCHANGED:
-        click.echo(f"{name} is registered already (--again opens the interpreter anew)")
+        say(f"{name} is registered already (--again opens the interpreter anew)")
     else:
-        click.echo(f"{done} {name} with flags {entry.flags}: {entry.interpreter}")
+        say(f"{done} {name} with flags {entry.flags}: {entry.interpreter}")
     if not registry.enabled:
-        click.echo("binfmt_misc as a whole is switched off: usermode doctor --fix")
+        say("binfmt_misc as a whole is switched off: usermode doctor --fix")
     if winners and winners[0].name != name:
         other = winners[0]
-        click.echo(f"{other.name} ({other.interpreter}) is newer and comes first, see --again")
+        say(f"{other.name} ({other.interpreter}) is newer and comes first, see --again")
     if CREDENTIALS in entry.flags:
-        click.echo("set-user-ID programs now run, and are emulated, with their owner's rights")
+        say("set-user-ID programs now run, and are emulated, with their owner's rights")
     if places.systemd_runs and not lasting(places, name):
-        click.echo("the entry lasts until systemd-binfmt.service starts the next time")
+        say("the entry lasts until systemd-binfmt.service starts the next time")
 
 
 def lasting(places: Places, name: str) -> bool:
@@ -92,7 +93,7 @@ def unregister(name: str, directory: str) -> None:
     """Remove our entry from the kernel; status 0 also when there is none."""
     with told():
         removed = Registry(directory).unregister(name)
-    click.echo(f"unregistered {name}" if removed else f"{name} is not registered")
+    say(f"unregistered {name}" if removed else f"{name} is not registered")
 
 
 @click.command()
@@ -116,4 +117,4 @@ def switch(name: str, directory: str, on: bool) -> None:
     with told():
         changed = Registry(directory).switch(name, on)
     state = "enabled" if on else "disabled"
-    click.echo(f"{state} {name}" if changed else f"{name} is {state} already")
+    say(f"{state} {name}" if changed else f"{name} is {state} already")

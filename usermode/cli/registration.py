@@ -12,7 +12,7 @@ from binfmt.entry import FLAGS, NAME, Entry
 from binfmt.places import BINFMT_MISC, Places
 from binfmt.refusal import RegistryError
 from usermode.cli.interpreter import INSTALLED, find_interpreter
-from usermode.errors import UsermodeError
+from usermode.errors import UsermodeError, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -52,6 +52,11 @@ def told() -> Iterator[None]:
         yield
     except RegistryError as error:
         raise UsermodeError(error.message, hint=error.hint) from error
+
+
+def say(line: str) -> None:
+    """Print a line; names in it, which may be anybody's, must not steer the terminal."""
+    click.echo(printable(line.encode("utf-8", "surrogateescape")))
 
 
 def chosen_interpreter(given: str | None, places: Places) -> str:

@@ -12,7 +12,7 @@ from binfmt.entry import NAME
 from binfmt.places import Places
 from binfmt.registry import Registry, flags_text
 from usermode.cli.interpreter import describe_version
-from usermode.cli.registration import directory_option, root_option, told
+from usermode.cli.registration import directory_option, root_option, say, told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +36,8 @@ def status(as_json: bool, directory: str, root: str) -> int:
 
         click.echo(json.dumps(facts, indent=2))
     else:
-        click.echo("\n".join(lines(facts)))
+        for line in lines(facts):
+            say(line)
     return 0 if facts["works"] else 1
 
 

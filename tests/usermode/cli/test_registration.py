@@ -260,7 +260,7 @@ def test_doctor_says_what_it_could_not_mend(folder, installation) -> None:
     status, report = command.json("doctor", "--fix", *root)
     assert status == 1
     (attempt,) = report["repairs"]
-    assert attempt["check"] == "entry"
+    assert attempt["check"] == "present"
     assert "cannot open the interpreter" in attempt["problem"]
 
 
