@@ -126,6 +126,9 @@ def prepare(process: Process, invocation: Invocation) -> LoadRequest:
     find = programs.finder(process.paths)
     secure = bool(core.auxv(AT_SECURE))
     envp = core.environment() if invocation.envp is None else invocation.envp
+    if secure:
+        # As the dynamic linker does with its own: the program's children may not be AT_SECURE any more.
+        envp = [entry for entry in envp if not entry.startswith(b"USERMODE_")]
     request = programs.request(
         fd,
         invocation.path,

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import resource
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -120,6 +122,35 @@ def run_as_owner(folder, interpreter, sample) -> Callable[[str], None]:
 def test_credentials_of_the_program(run_as_owner) -> None:
     """Flag C: the owner's rights, AT_SECURE, and an environment that has no say."""
     run_as_owner(flags="POCF", expected=f"secure=1 uid={NOBODY} euid=0")
+
+
+SHOW_ENVIRONMENT = """
+#include <stdio.h>
+extern char **environ;
+int main(void) { for (char **entry = environ; *entry; entry++) puts(*entry); return 0; }
+"""
+
+
+def test_privileged_programs_do_not_hand_our_variables_on(folder, interpreter, guest_cc) -> None:
+    """As glibc removes LD_PRELOAD: a child of a program that made root its real user is not AT_SECURE."""
+    (folder / "show.c").write_text(SHOW_ENVIRONMENT)
+    show_environment(folder=folder, interpreter=interpreter, built=guest_cc(folder / "show.c"))
+
+
+@isolated_with_all_ids
+def show_environment(folder, interpreter, built) -> None:
+    register(folder, interpreter, "POCF")
+    program = folder / "show"
+    shutil.copy(built, program)
+    environment = {"USERMODE_SYSROOT": "/nonexistent", "USERMODE_STRACE": "x", "KEPT": "USERMODE_"}
+    user: dict[str, Any] = {"user": NOBODY, "group": NOBODY, "extra_groups": [], "cwd": "/"}
+    program.chmod(0o4755)
+    for limit in resource.getrlimit(resource.RLIMIT_STACK):
+        # With an unlimited stack the interpreter starts again by itself, and is privileged still.
+        limits = (limit, resource.getrlimit(resource.RLIMIT_STACK)[1])
+        user["preexec_fn"] = functools.partial(resource.setrlimit, resource.RLIMIT_STACK, limits)
+        done = start(program, env=environment, **user)
+        assert (done.stdout, done.stderr) == ("KEPT=USERMODE_\n", ""), limit
 
 
 def test_without_flag_c_nothing_is_gained(run_as_owner) -> None:

@@ -22,7 +22,13 @@ from usermode.cli.registration import (
 
 
 @click.command()
-@click.option("--flags", default=FLAGS, show_default=True, help="The kernel's flags, out of POCF.")
+@click.option(
+    "--flags",
+    default=FLAGS,
+    show_default=True,
+    metavar="LETTERS",
+    help="The kernel's flags, out of POCF.",
+)
 @click.option(
     "--credentials",
     is_flag=True,
@@ -48,7 +54,7 @@ def register(
     directory: str,
     root: str,
 ) -> None:
-    """Tell the kernel to start AArch64 programs with the interpreter, until it stops.
+    """Tell the kernel to start AArch64 programs with the interpreter, until the machine stops.
 
     Mounts binfmt_misc if need be. Entries of others are never changed. Status 0 when the entry is there
     afterwards, 1 when it is not, with the reason.
