@@ -180,18 +180,12 @@ class Task(Protocol):
     def signal_return(self) -> int:
         """Undo the frame of a signal handler; return the x0 in it."""
 
-    def clone(
-        self,
-        flags: int,
-        signal: int,
-        stack: int,
-        parent_tid: int,
-        tls: int,
-        child_tid: int,
-        pidfd: int,
-        /,
-    ) -> int:
-        """Start a thread or a process; return its id, 0 in the child."""
+    def clone(self, words: tuple[int, ...], extended: bool, /) -> int:
+        """Start a thread or a process; return its id, 0 in the child.
+
+        `words` are those of struct clone_args, with the stack's top as `stack`, and `stack_size` 0, from clone(2);
+        `extended`: they come from clone3(2).
+        """
 
     def execute(
         self, dirfd: int, path: bytes, argv: list[bytes], envp: list[bytes], flags: int, /

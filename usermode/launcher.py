@@ -228,7 +228,7 @@ def run_guarded(task: Task, answer: Answer) -> None:
     try:
         run(task, answer)
     except Exception as error:  # noqa: BLE001  the outermost edge of a thread
-        posix._exit(report(error, task.process.settings.debug))
+        core.host_call(NUMBERS["exit_group"], report(error, task.process.settings.debug))
 
 
 def ensure_layout(invocation: Invocation) -> None:

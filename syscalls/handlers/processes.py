@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from syscalls.protocols import Task
 
-CSIGNAL = 0xFF
+CSIGNAL, CLONE_DETACHED = 0xFF, 0x400000
 POINTERS_AT_ONCE = 512
 STRING_LIMIT = 32 * 4096  # MAX_ARG_STRLEN
 STRINGS_LIMIT = 6 << 20  # bprm_stack_limits(): three quarters of the default 8 MiB stack
@@ -76,7 +76,8 @@ def _strings(task: Task, address: int) -> list[bytes]:
 def clone(task: Task, flags: int, stack: int, parent_tid: int, tls: int, child_tid: int) -> int:
     """clone(2) with the order of arguments of CONFIG_CLONE_BACKWARDS."""
     signal = flags & CSIGNAL
-    return task.clone(flags & ~CSIGNAL, signal, stack, parent_tid, tls, child_tid, 0)
+    words = flags & ~CSIGNAL & 0xFFFFFFFF, 0, child_tid, parent_tid, signal, stack, 0, tls, 0, 0, 0
+    return task.clone(words, False)
 
 
 def clone3(task: Task, arguments: int, size: int) -> int:
@@ -89,14 +90,10 @@ def clone3(task: Task, arguments: int, size: int) -> int:
     if content[CLONE_ARGS_KNOWN:].strip(b"\0"):
         raise OSError(E2BIG, "")
     words = unpack_from("<11Q", content.ljust(CLONE_ARGS_KNOWN, b"\0"))
-    flags, pidfd, child_tid, parent_tid, signal, stack, stack_size, tls, tids, _, _ = words
-    if flags & CSIGNAL or bool(stack) != bool(stack_size) or signal > 64:
+    flags, _, _, _, signal, stack, stack_size, *_ = words
+    if flags & (CSIGNAL | CLONE_DETACHED) or bool(stack) != bool(stack_size) or signal > 64:
         raise OSError(EINVAL, "")
-    if tids:
-        task.process.unsupported("clone3 set_tid")
-        raise OSError(EINVAL, "")
-    top = stack + stack_size
-    return task.clone(flags, signal, top, parent_tid, tls, child_tid, pidfd)
+    return task.clone(words, True)
 
 
 def execve(task: Task, path: bytes, argv: int, envp: int) -> int:

@@ -86,8 +86,29 @@ def catch_faults() -> None:
 def auxv(key: int, /) -> int | None:
     """Return an entry of this process's auxiliary vector, None when absent (getauxval(3))."""
 
-def fork() -> int:
-    """fork(2) with Python's locks and the core's whole in the child, where no signal caught before waits."""
+class ProcessGone(BaseException):
+    """The child of vfork() has executed a program or ended: no host call can be made for it any more.
+
+    Raised by Engine.run() and by whatever makes host calls between vfork() and vfork_end().
+    """
+
+def fork(request: bytes = ..., extended: bool = ..., /) -> int:
+    """fork(2) with Python's locks and the core's whole in the child, where no signal caught before waits.
+
+    `request` is a struct clone_args without CLONE_VM, a stack and a thread pointer: the host's clone(2) makes the
+    process as it says, or clone3(2) if `extended`.
+    """
+
+def vfork(request: bytes, extended: bool, /) -> int:
+    """Start a process that shares our memory; until vfork_end() this thread's host calls are made by that process.
+
+    So are those that Python's posix module makes in this thread. `request` has CLONE_VM and no CLONE_VFORK. Signals
+    must be blocked, and none may wait in the engine. NotImplementedError where libc's calls cannot be redirected: with
+    a libc that is a shared object.
+    """
+
+def vfork_end() -> None:
+    """Go back to the calls of the process that called vfork(); ends the child if it still runs here."""
 
 def execute(
     dirfd: int,

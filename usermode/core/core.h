@@ -31,6 +31,7 @@ enum stop {
     STOP_PC_ALIGN = 7, /* branch to an address that is no multiple of 4 */
     STOP_BUS = 8,      /* host SIGBUS behind a permitted access: fault_address, fault_access */
     STOP_ENGINE = 9,   /* Unicorn itself failed: engine.error */
+    STOP_GONE = 10,    /* the process whose code ran here has ended: see proxy.c */
 };
 
 enum access { ACCESS_READ = 0, ACCESS_WRITE = 1, ACCESS_EXECUTE = 2 };
@@ -74,6 +75,7 @@ struct field_copy {
 /* Results of pass_through() and safe_syscall() beside the kernel's own. */
 #define RESULT_RESTART (-512) /* a signal came before the call began (the kernel's ERESTARTSYS) */
 #define RESULT_TO_PYTHON (-4096) /* this call needs Python after all */
+#define RESULT_GONE (-4097)      /* the process that was to make the call has ended */
 
 #define REGISTER_SP 31
 #define REGISTER_PC 32
@@ -91,6 +93,10 @@ struct pending_signal {
 
 /* One signal of any kind, and one of each that is never blocked: see signals.c. */
 #define PENDING_SIGNALS 8
+#define FAULT_SIGNALS 5
+
+struct proxy;
+struct clone_request;
 
 struct engine {
     _Atomic uint32_t attention;
@@ -115,6 +121,10 @@ struct engine {
         pending[PENDING_SIGNALS]; /* a ring: written by handlers, read by Python */
     _Atomic uint32_t pending_head, pending_tail;
     sigjmp_buf *recovery;
+    struct proxy *proxy; /* the process that makes the host calls, if it is not ours */
+    struct proxy *spare_proxy;
+    struct pending_signal parked[FAULT_SIGNALS]; /* caught meanwhile for our own process */
+    _Atomic uint32_t parked_signals;             /* which of them are there */
 };
 
 extern __thread struct engine *current_engine;
@@ -197,11 +207,21 @@ void signals_release(struct engine *e);
 uint64_t signals_hold(void);
 void signals_resume(uint64_t mask);
 void signals_forget(struct engine *e, uint64_t *mask);
+void signals_unpark(struct engine *e);
 void signal_sent(int number, siginfo_t *info, void *context);
 
 /* shown.c */
 struct prctl_mm_map;
 int show_guest(struct prctl_mm_map *map);
+
+/* proxy.c */
+long proxy_open(struct engine *e, const struct clone_request *request, bool extended);
+void proxy_close(struct engine *e);
+long proxy_call(struct proxy *p, long number, const uint64_t *arguments, bool waits);
+bool proxy_gone(const struct proxy *p);
+bool proxy_runs(const struct proxy *p);
+void proxy_tick(struct engine *e);
+void proxies_free(struct engine *e);
 
 /* faults.c */
 uint64_t signal_faults_ignored(void);

@@ -51,6 +51,8 @@ static void system_call(struct engine *e) {
                       : pass_through(e, (unsigned)number, e->registers);
     if (result == RESULT_TO_PYTHON) {
         stop_with(e, STOP_CALL);
+    } else if (result == RESULT_GONE) {
+        stop_with(e, STOP_GONE);
     } else if (result == RESULT_RESTART) {
         e->registers[REGISTER_PC] -= 4;
         stop_with(e, STOP_SIGNAL);
@@ -185,6 +187,7 @@ void engine_close(struct engine *e) {
     if (!engine_inherited(e)) {
         engines_remove(e);
         uc_close(e->uc);
+        proxies_free(e);
     }
 }
 

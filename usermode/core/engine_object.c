@@ -98,14 +98,29 @@ static PyObject *call_tuple(const uint64_t *x) {
     return call;
 }
 
+/* Has the process whose code is run ended? Then with an exception set. */
+static bool gone(const struct engine *e) {
+    if (e->proxy && proxy_gone(e->proxy)) {
+        PyErr_SetNone(process_gone);
+        return true;
+    }
+    return false;
+}
+
 static PyObject *engine_run_method(PyObject *self, PyObject *const *args, Py_ssize_t count) {
     struct engine *e = own(self);
     if (!e || (count && args[0] != Py_None && as_word(args[0], &e->registers[0]))) {
         return NULL;
     }
+    if (gone(e)) {
+        return NULL; /* its code must not go on: execve(2) succeeded */
+    }
     PyThreadState *state = PyEval_SaveThread();
     engine_run(e);
     PyEval_RestoreThread(state);
+    if (gone(e)) {
+        return NULL;
+    }
     return e->stop == STOP_CALL ? call_tuple(e->registers) : PyLong_FromLong(e->stop);
 }
 
@@ -207,7 +222,7 @@ static PyObject *engine_pass_through(PyObject *self, PyObject *const *args, Py_s
     PyThreadState *state = PyEval_SaveThread();
     long result = pass_through(e, (unsigned)words[0], words + 1);
     PyEval_RestoreThread(state);
-    return PyLong_FromLong(result);
+    return call_result(result);
 }
 
 static PyObject *engine_trace(PyObject *self, PyObject *on) {

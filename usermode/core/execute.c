@@ -39,8 +39,7 @@ static char **string_array(PyObject *list) {
 
 /*
  * execveat(2), with the strings as they are: os.execve() wants the environment as a mapping. None when the kernel only checked
- * (AT_EXECVE_CHECK); EINTR when a caught signal must be delivered first. The GIL is kept: a child that shares its parent's
- * memory (vfork) would give it away for both.
+ * (AT_EXECVE_CHECK); EINTR when a caught signal must be delivered first.
  */
 PyObject *module_execute(PyObject *module, PyObject *args) {
     int directory, flags;
@@ -78,6 +77,9 @@ PyObject *module_execute(PyObject *module, PyObject *args) {
     PyMem_Free(envp);
     if (!envp) {
         return NULL;
+    }
+    if (result == RESULT_GONE) { /* the child of a vfork(2): it runs another program now */
+        return call_result(result);
     }
     return result < 0 ? os_error(result == RESULT_RESTART ? EINTR : (int)-result)
                       : Py_NewRef(Py_None);

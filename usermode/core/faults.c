@@ -54,7 +54,9 @@ static void catch_fault(int number, siginfo_t *info, void *context) {
     struct engine *e = current_engine;
     uint64_t address = (uint64_t)(uintptr_t)info->si_addr;
     bool in_guest_memory = address >= GUEST_FLOOR && address < GUEST_LIMIT;
-    if (info->si_code <= 0) { /* sent by kill(2) and its like */
+    if (e && info->si_code == SI_TIMER && info->si_ptr == e) {
+        proxy_tick(e);
+    } else if (info->si_code <= 0) { /* sent by kill(2) and its like */
         signal_sent(number, info, context);
     } else if (e && e->recovery && in_guest_memory) {
         restore_mask(context);

@@ -94,12 +94,18 @@ static _Atomic uint32_t no_attention;
 
 /* A call that may block: RESULT_RESTART if a signal comes first. */
 long host_wait(struct engine *e, long number, const uint64_t *arguments) {
+    if (e && e->proxy) {
+        return proxy_call(e->proxy, number, arguments, true);
+    }
     return safe_syscall(number, arguments, e ? &e->attention : &no_attention);
 }
 
 /* A call that is made whatever signals come. */
 long host_call(long number, const uint64_t *arguments) {
     long result;
+    if (current_engine && current_engine->proxy) {
+        return proxy_call(current_engine->proxy, number, arguments, false);
+    }
     do {
         result = safe_syscall(number, arguments, &no_attention);
     } while (result == RESULT_RESTART);

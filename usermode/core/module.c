@@ -15,6 +15,8 @@
 
 #define STRING_LIMIT 131072
 
+PyObject *process_gone;
+
 static PyObject *os_error(int number) {
     errno = number;
     return PyErr_SetFromErrno(PyExc_OSError);
@@ -129,7 +131,7 @@ static PyObject *make_host_call(PyObject *const *args, Py_ssize_t count, bool ma
     long result = may_wait ? host_wait(current_engine, (long)words[0], words + 1)
                            : host_call((long)words[0], words + 1);
     PyEval_RestoreThread(state);
-    value = PyLong_FromLong(result);
+    value = call_result(result);
 done:
     while (held) {
         PyBuffer_Release(&buffers[--held]);
@@ -169,6 +171,13 @@ static PyObject *module_configure(PyObject *module, PyObject *args) {
     Py_RETURN_NONE;
 }
 
+static PyObject *action_result(int err, uint64_t value) {
+    if (err == RESULT_GONE) {
+        return call_result(err);
+    }
+    return err ? os_error(-err) : PyLong_FromUnsignedLongLong(value);
+}
+
 static PyObject *module_signal_catch(PyObject *module, PyObject *args) {
     int number;
     unsigned long long flags;
@@ -177,7 +186,7 @@ static PyObject *module_signal_catch(PyObject *module, PyObject *args) {
         return NULL;
     }
     int err = signal_catch(number, flags);
-    return err ? os_error(-err) : Py_NewRef(Py_None);
+    return err ? action_result(err, 0) : Py_NewRef(Py_None);
 }
 
 static PyObject *module_signal_set(PyObject *module, PyObject *args) {
@@ -189,7 +198,7 @@ static PyObject *module_signal_set(PyObject *module, PyObject *args) {
         return NULL;
     }
     int err = signal_set(number, handler, flags, &old);
-    return err ? os_error(-err) : PyLong_FromUnsignedLongLong(old);
+    return action_result(err, old);
 }
 
 static PyObject *module_environment(PyObject *module, PyObject *unused) {
@@ -208,7 +217,7 @@ static PyObject *module_environment(PyObject *module, PyObject *unused) {
 static PyObject *module_catch_faults(PyObject *module, PyObject *unused) {
     (void)module, (void)unused;
     int err = signal_faults_catch();
-    return err ? os_error(-err) : Py_NewRef(Py_None);
+    return err ? action_result(err, 0) : Py_NewRef(Py_None);
 }
 
 static PyObject *module_auxv(PyObject *module, PyObject *type) {
@@ -220,28 +229,6 @@ static PyObject *module_auxv(PyObject *module, PyObject *type) {
     errno = 0;
     unsigned long value = getauxval(key);
     return errno ? Py_NewRef(Py_None) : PyLong_FromUnsignedLong(value);
-}
-
-/* fork(2) as Python and the core want it: their locks are whole in the child, and a signal caught before is not
- * delivered twice. */
-static PyObject *module_fork(PyObject *module, PyObject *unused) {
-    (void)module, (void)unused;
-    uint64_t mask = signals_hold();
-    PyOS_BeforeFork();
-    engines_before_fork();
-    pid_t pid = fork();
-    int saved = errno;
-    engines_after_fork(pid == 0);
-    if (pid == 0) {
-        if (current_engine) {
-            signals_forget(current_engine, &mask);
-        }
-        PyOS_AfterFork_Child();
-    } else {
-        PyOS_AfterFork_Parent();
-    }
-    signals_resume(mask);
-    return pid < 0 ? os_error(saved) : PyLong_FromLong(pid);
 }
 
 static PyObject *module_show_guest(PyObject *module, PyObject *args) {
@@ -303,7 +290,9 @@ static PyMethodDef module_methods[] = {
     {"environment", module_environment, METH_NOARGS, NULL},
     {"catch_faults", module_catch_faults, METH_NOARGS, NULL},
     {"auxv", module_auxv, METH_O, NULL},
-    {"fork", module_fork, METH_NOARGS, NULL},
+    {"fork", module_fork, METH_VARARGS, NULL},
+    {"vfork", module_vfork, METH_VARARGS, NULL},
+    {"vfork_end", module_vfork_end, METH_NOARGS, NULL},
     {"execute", module_execute, METH_VARARGS, NULL},
     {"show_guest", module_show_guest, METH_VARARGS, NULL},
     {"exit_thread", module_exit_thread, METH_NOARGS, NULL},
@@ -330,7 +319,10 @@ PyMODINIT_FUNC PyInit__usermode_core(void) {
     PyObject *module = PyModule_Create(&definition);
     if (!module || PyType_Ready(&engine_type) ||
         PyModule_AddIntConstant(module, "IGNORED_FAULTS", (long)ignored) ||
-        PyModule_AddObjectRef(module, "Engine", (PyObject *)&engine_type)) {
+        PyModule_AddObjectRef(module, "Engine", (PyObject *)&engine_type) ||
+        !(process_gone =
+              PyErr_NewException("_usermode_core.ProcessGone", PyExc_BaseException, NULL)) ||
+        PyModule_AddObjectRef(module, "ProcessGone", process_gone)) {
         Py_XDECREF(module);
         return NULL;
     }

@@ -15,12 +15,13 @@
 #include <unistd.h>
 
 #include "core.h"
+#include "host_process.h"
 #include "kernel_signals.h"
 
 /* Signals that a fault of this program's own raises: never blocked, or the kernel would end the process. */
-static const int fault_signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP};
+static const int fault_signals[FAULT_SIGNALS] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP};
 
-_Static_assert(sizeof fault_signals / sizeof *fault_signals + 1 < PENDING_SIGNALS &&
+_Static_assert(FAULT_SIGNALS + 1 < PENDING_SIGNALS &&
                    (PENDING_SIGNALS & (PENDING_SIGNALS - 1)) == 0,
                "the ring has room for one signal of each kind");
 
@@ -44,7 +45,8 @@ static uint64_t all_but_faults(void) {
 
 static uint64_t change_mask(uint64_t mask) {
     uint64_t old = 0;
-    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, &old, KERNEL_SIGSET_SIZE);
+    raw_call(SYS_rt_sigprocmask, SIG_SETMASK, word_of(&mask), word_of(&old), KERNEL_SIGSET_SIZE, 0,
+             0);
     return old;
 }
 
@@ -94,9 +96,14 @@ bool signal_take(struct engine *e, struct pending_signal *taken) {
     return true;
 }
 
+static uint64_t process_id(void) {
+    return (uint64_t)raw_call(SYS_getpid, 0, 0, 0, 0, 0, 0);
+}
+
 /* Puts a signal back into the kernel's queue of this thread, where the mask holds it. */
 static void return_to_kernel(int number, siginfo_t *info) {
-    syscall(SYS_rt_tgsigqueueinfo, getpid(), (pid_t)syscall(SYS_gettid), number, info);
+    raw_call(SYS_rt_tgsigqueueinfo, process_id(), (uint64_t)raw_call(SYS_gettid, 0, 0, 0, 0, 0, 0),
+             (uint64_t)number, word_of(info), 0, 0);
 }
 
 /* Gives a signal to another thread. One that was sent to this thread alone ends with it, as on the kernel. */
@@ -105,8 +112,8 @@ static void give_to_process(int number, siginfo_t *info) {
         return;
     }
     /* The kernel lets no thread but the first queue what looks like its own siginfo; the signal itself counts more. */
-    if (syscall(SYS_rt_sigqueueinfo, getpid(), number, info)) {
-        kill(getpid(), number);
+    if (raw_call(SYS_rt_sigqueueinfo, process_id(), (uint64_t)number, word_of(info), 0, 0, 0)) {
+        raw_call(SYS_kill, process_id(), (uint64_t)number, 0, 0, 0, 0);
     }
 }
 
@@ -153,9 +160,30 @@ static bool is_own_fault(int number, const siginfo_t *info, const ucontext_t *co
            (greg_t)(uintptr_t)info->si_addr == context->uc_mcontext.gregs[REG_RIP];
 }
 
+/* While the engine runs the code of a vfork(2) child, only signals of faults come to its thread: they wait for the parent. */
+static void park(struct engine *e, int number, const siginfo_t *info, const ucontext_t *context) {
+    for (size_t i = 0; i < FAULT_SIGNALS; i++) {
+        if (fault_signals[i] == number && !(atomic_load(&e->parked_signals) & 1u << i)) {
+            e->parked[i].info = *info;
+            memcpy(&e->parked[i].mask, &context->uc_sigmask, sizeof e->parked[i].mask);
+            atomic_fetch_or(&e->parked_signals, 1u << i);
+        }
+    }
+}
+
+/* The engine is its parent's again: so are the signals that came meanwhile. */
+void signals_unpark(struct engine *e) {
+    uint32_t waiting = atomic_exchange(&e->parked_signals, 0);
+    for (size_t i = 0; i < FAULT_SIGNALS; i++) {
+        if (waiting >> i & 1) {
+            append(e, &e->parked[i].info, e->parked[i].mask);
+            engine_attend(e, ATTEND_SIGNAL);
+        }
+    }
+}
+
 /* Handles a signal that somebody sent, with all others masked; on return this thread takes no more until Python says so. */
 void signal_sent(int number, siginfo_t *info, void *context) {
-    int saved = errno;
     uint64_t mask = all_but_faults();
     if (is_own_fault(number, info, context)) {
         signal_own_fault(number);
@@ -163,7 +191,9 @@ void signal_sent(int number, siginfo_t *info, void *context) {
     }
     change_mask(
         UINT64_MAX); /* SIGSEGV and SIGBUS are caught without a mask; the ring has one writer at a time */
-    if (current_engine && current_engine->uc) {
+    if (current_engine && current_engine->proxy && !proxy_runs(current_engine->proxy)) {
+        park(current_engine, number, info, context);
+    } else if (current_engine && current_engine->uc) {
         keep(current_engine, number, info, context);
     } else {
         give_to_process(number, info);
@@ -172,11 +202,12 @@ void signal_sent(int number, siginfo_t *info, void *context) {
     memcpy(&before, &((ucontext_t *)context)->uc_sigmask, sizeof before);
     mask |= before;
     memcpy(&((ucontext_t *)context)->uc_sigmask, &mask, sizeof mask);
-    errno = saved;
 }
 
 int kernel_action(int number, const struct kernel_sigaction *new, struct kernel_sigaction *old) {
-    return (int)syscall(SYS_rt_sigaction, number, new, old, KERNEL_SIGSET_SIZE) ? -errno : 0;
+    uint64_t arguments[CALL_ARGUMENTS] = {(uint64_t)number, word_of(new), word_of(old),
+                                          KERNEL_SIGSET_SIZE};
+    return (int)host_call(SYS_rt_sigaction, arguments);
 }
 
 /* Catches `number` for the guest. flags: its SA_RESTART, SA_NOCLDSTOP and SA_NOCLDWAIT, which the kernel then applies. */

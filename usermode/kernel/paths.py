@@ -64,6 +64,12 @@ class Paths:
             self.sysroot = sysroot if sysroot[:1] == b"/" else posix.getcwdb() + b"/" + sysroot
             posix.close(self._open_in_sysroot(self.sysroot, b"/", 0))
 
+    def of(self, facts: Facts) -> Paths:
+        """Return the same rules for another process, whose facts about itself are `facts`."""
+        other = Paths(facts, self._host)
+        other.sysroot = self.sysroot
+        return other
+
     def leave_sysroot(self) -> None:
         """Use the host's files alone from now on: chroot(2) made the sysroot unreachable."""
         self.sysroot = None

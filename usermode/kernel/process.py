@@ -22,6 +22,12 @@ if TYPE_CHECKING:
     from usermode.machine.address_space import AddressSpace
     from usermode.settings import Settings
 
+SAME_IN_VFORK_CHILD = (
+    *("program", "argv", "environment", "auxv", "argument_range", "environment_range"),
+    *("layout", "sigreturn", "run", "unsupported_counts"),
+)
+"""What a child that shares the memory has in common with its parent."""
+
 PAGE = 4096
 RLIMIT_STACK, RLIMIT_CORE = 3, 4
 _PRLIMIT = NUMBERS["prlimit64"]
@@ -44,6 +50,8 @@ class Process:
         "environment",
         "environment_range",
         "layout",
+
+        "in_proxy",
         "lock",
         "peak",
         "program",
@@ -68,6 +76,7 @@ class Process:
         self.layout = (0, 0, 0, 0, 0, 0)
         self.peak = 0
         self.sigreturn = 0
+        self.in_proxy = False
         self.tasks: dict[int, Task] = {}
         self.lock = allocate_lock()
         self.run: Callable[[Task], None]
@@ -177,8 +186,22 @@ class Process:
         self.memory_usage()
         return self.peak
 
+    def sharing_memory(self, with_actions: bool) -> Process:
+        """Return the child of a vfork(2): the same memory and program, its own threads and signal actions.
+
+        `with_actions`: the actions too are one and the same, as CLONE_SIGHAND has it.
+        """
+        actions = self.actions if with_actions else self.actions.copy()
+        child = Process(self.space, actions, self.settings)
+        for name in SAME_IN_VFORK_CHILD:
+            setattr(child, name, getattr(self, name))
+        child._paths = self.paths.of(child)
+        child.in_proxy = True
+        return child
+
     def forget_other_threads(self, survivor: Task) -> None:
         """In the child of a fork only the calling thread is left."""
+        self.in_proxy = False
         self.tasks = {survivor.tid: survivor}
         self.lock = allocate_lock()
         self.space.forked()

@@ -105,6 +105,13 @@ class Actions:
         else:
             core.signal_catch(number, action.flags & HOST_FLAGS)
 
+    def copy(self) -> Actions:
+        """Return the actions of a child, which may change them for itself."""
+        other = Actions()
+        other._known = dict(self._known)
+        other.caught = self.caught
+        return other
+
     def clear_handlers(self) -> None:
         """Give every signal that has a handler its default action: CLONE_CLEAR_SIGHAND of clone3(2)."""
         for number, action in list(self._known.items()):
@@ -130,14 +137,14 @@ def set_blocked(task: Task, mask: int) -> None:
 
 def die(task: Task, number: int, info: bytes = b"") -> None:
     """End the process by `number`'s default action, so that its parent sees that signal."""
-    if number in DUMP_CORE:
+    if number in DUMP_CORE and not task.process.in_proxy:  # a dump stops the parent's threads too
         from usermode.kernel.core_dump import dump
 
         dump(task, number, info)
     core.signal_set(number, SIG_DFL, 0)
     core.host_call(_RT_SIGPROCMASK, SIG_SETMASK, _MASK.pack(~(1 << number - 1) & ASK), 0, 8)
     core.host_call(_TGKILL, posix.getpid(), task.tid, number)
-    posix._exit(128 + number)
+    task.exit_group(128 + number)
 
 
 def deliver_pending(task: Task) -> None:

@@ -159,23 +159,14 @@ class Task:
 
     # ---- starting and ending ----
 
-    def clone(
-        self,
-        flags: int,
-        signal: int,
-        stack: int,
-        parent_tid: int,
-        tls: int,
-        child_tid: int,
-        pidfd: int,
-    ) -> int:
+    def clone(self, words: tuple[int, ...], extended: bool) -> int:
         """Start a thread or a process: see `usermode.kernel.clone`."""
         from usermode.kernel.clone import CLONE_THREAD, clone
 
         if not flags & CLONE_THREAD:
             import usermode.kernel.execute  # noqa: F401  or each child would load it by itself
 
-        return clone(self, flags, signal, stack, parent_tid, tls, child_tid, pidfd)
+        return clone(self, words, extended)
 
     def execute(
         self, dirfd: int, path: bytes, argv: list[bytes], envp: list[bytes], flags: int
@@ -187,11 +178,12 @@ class Task:
 
     def exit(self, status: int) -> NoReturn:
         """End this thread."""
-        from usermode.kernel.clone import exit_thread
+        from usermode.kernel.threads import exit_thread
 
         exit_thread(self, status)
 
     def exit_group(self, status: int) -> NoReturn:
         """End the process."""
         self.process.before_exit()
-        posix._exit(status)
+        core.host_call(NUMBERS["exit_group"], status)  # ends a vfork(2) child alone
+        raise AssertionError("exit_group(2) came back")

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Processes that share our memory: the child of vfork(2).
+ *
+ * Such a child shares Python's lock, malloc's heap and every other state of the emulator. Were it to run the emulator and be
+ * killed by the wrong signal at the wrong moment, all of that would stay behind half changed. So it does not: the kernel's
+ * child process is a proxy, which only makes the host calls it is asked for (on its descriptors, with its credentials, its
+ * signal mask, its process id), and holds no lock. The thread that called vfork(2) runs the child's guest code meanwhile,
+ * on the same engine; it goes on as the parent once the proxy has executed a program or is gone for any other reason.
+ *
+ * The two talk by `word`: the thread makes it PROXY_CALL and waits, the proxy makes it PROXY_IDLE and waits. The kernel
+ * clears it at the proxy's execve(2) or end (CLONE_CHILD_CLEARTID), and `life` at the end of the thread (set_tid_address).
+ *
+ * The proxy has libc's thread-local storage in common with the thread, which runs at the same time: it must not touch errno.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <linux/futex.h>
+#include <linux/sched.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core.h"
+#include "host_process.h"
+
+#define PROXY_SIZE 65536 /* the struct and the stack, on which signals are caught too */
+#define LOOK_SECONDS 1
+#define TICK_NANOSECONDS 50000000
+
+enum { PROXY_GONE = 0, PROXY_IDLE = 1, PROXY_CALL = 2 };
+enum request { REQUEST_CALL, REQUEST_WAITING_CALL, REQUEST_PROXY, REQUEST_FORK };
+
+struct proxy {
+    _Atomic uint32_t word;
+    _Atomic uint32_t *life; /* cleared when the thread that asks is gone */
+    enum request request;
+    long number, result;
+    uint64_t arguments[CALL_ARGUMENTS];
+    const struct clone_request *process; /* what REQUEST_PROXY and REQUEST_FORK start */
+    bool extended;
+    struct proxy *started; /* by REQUEST_PROXY */
+    void *thread[5];       /* where the thread waits, for the child of REQUEST_FORK */
+    struct engine *engine;
+    struct proxy *outer, *spare;
+};
+
+static __thread _Atomic uint32_t thread_life;
+static __thread int tick_timer = -1;
+
+/* ---- the proxy's side ---- */
+
+static long futex(_Atomic uint32_t *word, int operation, uint32_t value,
+                  const struct timespec *timeout) {
+    return raw_call(SYS_futex, word_of(word), (uint64_t)operation, value, word_of(timeout), 0, 0);
+}
+
+static void leave(void) {
+    for (;;) {
+        raw_call(SYS_exit_group, 128 + SIGKILL, 0, 0, 0, 0, 0);
+    }
+}
+
+static long start(struct proxy *p, const struct clone_request *request, bool extended);
+
+static long carry_out(struct proxy *p) {
+    static _Atomic uint32_t no_attention;
+    switch (p->request) {
+    case REQUEST_WAITING_CALL:
+        return safe_syscall(p->number, p->arguments, &p->engine->attention);
+    case REQUEST_PROXY:
+        return start(p->started, p->process, p->extended);
+    case REQUEST_FORK: {
+        long pid = raw_fork(p->process, p->extended);
+        if (!pid) {
+            __builtin_longjmp(p->thread, 1);
+        }
+        return pid;
+    }
+    default: {
+        long result = RESULT_RESTART;
+        while (result == RESULT_RESTART) {
+            result = safe_syscall(p->number, p->arguments, &no_attention);
+        }
+        return result;
+    }
+    }
+}
+
+/* The whole life of a proxy. */
+__attribute__((noreturn, used)) static void serve(struct proxy *p) {
+    static const struct timespec look = {.tv_sec = LOOK_SECONDS};
+    for (;;) {
+        uint32_t asked = PROXY_CALL;
+        while (atomic_load(&p->word) == PROXY_IDLE) {
+            futex(&p->word, FUTEX_WAIT, PROXY_IDLE, &look);
+            if (!atomic_load(p->life)) {
+                leave();
+            }
+        }
+        p->result = carry_out(p);
+        if (!atomic_compare_exchange_strong(&p->word, &asked, PROXY_IDLE)) {
+            leave();
+        }
+        futex(&p->word, FUTEX_WAKE, 1, NULL);
+    }
+}
+
+/* clone_on_stack(number, a, b, c, d, e, proxy): the child goes to serve(proxy) on the stack that the request names. */
+long clone_on_stack(long number, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e,
+                    struct proxy *p);
+__asm__(".text\n"
+        ".globl clone_on_stack\n"
+        ".hidden clone_on_stack\n"
+        ".type clone_on_stack, @function\n"
+        "clone_on_stack:\n"
+        "    .cfi_startproc\n"
+        "    push %rbx\n"
+        "    .cfi_adjust_cfa_offset 8\n"
+        "    mov 16(%rsp), %rbx\n" /* the seventh argument */
+        "    mov %rdi, %rax\n"
+        "    mov %rsi, %rdi\n"
+        "    mov %rdx, %rsi\n"
+        "    mov %rcx, %rdx\n"
+        "    mov %r8, %r10\n"
+        "    mov %r9, %r8\n"
+        "    syscall\n"
+        "    test %rax, %rax\n"
+        "    jz 1f\n"
+        "    pop %rbx\n"
+        "    .cfi_adjust_cfa_offset -8\n"
+        "    ret\n"
+        "1:  .cfi_undefined rip\n"
+        "    xor %ebp, %ebp\n"
+        "    mov %rbx, %rdi\n"
+        "    call proxy_begin\n"
+        "    hlt\n"
+        "    .cfi_endproc\n"
+        ".size clone_on_stack, . - clone_on_stack\n");
+void proxy_begin(struct proxy *p);
+__attribute__((visibility("hidden"))) void proxy_begin(struct proxy *p) {
+    serve(p);
+}
+
+/* Makes the kernel's process of `p`. Called by whoever is to be its parent: the thread, or the proxy around it. */
+static long start(struct proxy *p, const struct clone_request *request, bool extended) {
+    struct clone_request own = *request;
+    own.flags |= CLONE_CHILD_CLEARTID;
+    own.child_tid = word_of(&p->word);
+    own.stack = word_of(p + 1);
+    own.stack_size = (word_of(p) + PROXY_SIZE - own.stack) & ~UINT64_C(15);
+    own.stack &= ~UINT64_C(15);
+    if (extended) {
+        return clone_on_stack(SYS_clone3, word_of(&own), sizeof own, 0, 0, 0, p);
+    }
+    return clone_on_stack(SYS_clone, own.flags | own.exit_signal,
+                          (own.stack + own.stack_size) & ~UINT64_C(15), own.parent_tid,
+                          own.child_tid, 0, p);
+}
+
+/* ---- the thread's side ---- */
+
+static long ask(struct proxy *p, enum request request) {
+    uint32_t idle = PROXY_IDLE;
+    p->request = request;
+    if (!atomic_compare_exchange_strong(&p->word, &idle, PROXY_CALL)) {
+        return RESULT_GONE;
+    }
+    futex(&p->word, FUTEX_WAKE, 1, NULL);
+    while (atomic_load(&p->word) == PROXY_CALL) {
+        futex(&p->word, FUTEX_WAIT, PROXY_CALL, NULL);
+    }
+    return atomic_load(&p->word) == PROXY_GONE ? RESULT_GONE : p->result;
+}
+
+/* Has the proxy been replaced by a program, or ended? */
+bool proxy_gone(const struct proxy *p) {
+    return atomic_load(&p->word) == PROXY_GONE;
+}
+
+/* Is the caller the proxy, and not the thread? */
+bool proxy_runs(const struct proxy *p) {
+    return word_of(__builtin_frame_address(0)) - word_of(p) < PROXY_SIZE;
+}
+
+/* A host call of the child's. RESULT_GONE if there is no child any more, as after a successful execve(2). */
+long proxy_call(struct proxy *p, long number, const uint64_t *arguments, bool waits) {
+    p->number = number;
+    memcpy(p->arguments, arguments, sizeof p->arguments);
+    return ask(p, waits ? REQUEST_WAITING_CALL : REQUEST_CALL);
+}
+
+/* A fork of the child's: its own child goes on here too, with a copy of the thread's stack. */
+long proxy_fork(struct engine *e, const struct clone_request *request, bool extended) {
+    struct proxy *p = e->proxy;
+    p->process = request;
+    p->extended = extended;
+    if (__builtin_setjmp(p->thread)) {
+        return 0;
+    }
+    long pid = ask(p, REQUEST_FORK);
+    return pid == RESULT_GONE ? -ECHILD : pid;
+}
+
+/* Guest code that makes no calls would not notice that its process was killed, nor surely a signal caught by the proxy:
+ * so the thread is interrupted now and then. SIGBUS is a signal that it never blocks; see faults.c. */
+static void start_ticking(struct engine *e) {
+    struct {
+        uint64_t value;
+        int signal, notify, thread, rest[11];
+    } event = {.value = word_of(e), .signal = SIGBUS, .notify = 4 /* SIGEV_THREAD_ID */};
+    struct timespec times[2] = {{.tv_nsec = TICK_NANOSECONDS}, {.tv_nsec = TICK_NANOSECONDS}};
+    event.thread = (int)raw_call(SYS_gettid, 0, 0, 0, 0, 0, 0);
+    if (!raw_call(SYS_timer_create, CLOCK_MONOTONIC, word_of(&event), word_of(&tick_timer), 0, 0,
+                  0)) {
+        raw_call(SYS_timer_settime, (uint64_t)tick_timer, 0, word_of(times), 0, 0, 0);
+    }
+}
+
+void proxy_tick(struct engine *e) {
+    if (e->proxy && proxy_gone(e->proxy)) {
+        atomic_fetch_or(&e->attention, ATTEND_SIGNAL);
+    }
+    if (atomic_load(&e->attention) && atomic_load(&e->in_guest)) {
+        uc_emu_stop(e->uc);
+    }
+}
+
+static struct proxy *room(struct engine *e) {
+    struct proxy *p = e->spare_proxy;
+    if (p) {
+        e->spare_proxy = p->spare;
+        return p;
+    }
+    p = mmap(NULL, PROXY_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return p == MAP_FAILED ? NULL : p;
+}
+
+static void put_back(struct engine *e, struct proxy *p) {
+    p->spare = e->spare_proxy;
+    e->spare_proxy = p;
+}
+
+/* Starts a process that shares our memory: from now on the engine's host calls are its. Its id, or -errno. Signals are
+ * blocked, but for those of faults, and none waits. */
+long proxy_open(struct engine *e, const struct clone_request *request, bool extended) {
+    struct proxy *p = room(e);
+    long pid;
+    if (!p) {
+        return -ENOMEM;
+    }
+    atomic_store(&p->word, PROXY_IDLE);
+    atomic_store(&thread_life, 1);
+    p->life = &thread_life;
+    p->engine = e;
+    p->outer = e->proxy;
+    if (p->outer) {
+        p->outer->started = p;
+        p->outer->process = request;
+        p->outer->extended = extended;
+        pid = ask(p->outer, REQUEST_PROXY);
+    } else {
+        raw_call(SYS_set_tid_address, word_of(&thread_life), 0, 0, 0, 0, 0);
+        pid = start(p, request, extended);
+    }
+    if (pid > 0) {
+        e->proxy = p;
+    } else {
+        put_back(e, p);
+    }
+    if (!p->outer && pid > 0) {
+        start_ticking(e);
+    } else if (!p->outer) {
+        raw_call(SYS_set_tid_address, word_of(libc_tid()), 0, 0, 0, 0, 0);
+    }
+    return pid;
+}
+
+/* The process is gone, or its guest code has nothing more to do: the engine is its parent's again. */
+void proxy_close(struct engine *e) {
+    struct proxy *p = e->proxy;
+    struct pending_signal taken;
+    while (!proxy_gone(p)) { /* never by itself: the process's end is what ends its code */
+        uint64_t status[CALL_ARGUMENTS] = {128 + SIGKILL};
+        proxy_call(p, SYS_exit_group, status, false);
+    }
+    e->proxy = p->outer;
+    put_back(e, p);
+    while (signal_take(e, &taken)) {
+    }
+    atomic_fetch_and(&e->attention, ~(uint32_t)ATTEND_SIGNAL);
+    if (!e->proxy) {
+        raw_call(SYS_timer_delete, (uint64_t)tick_timer, 0, 0, 0, 0, 0);
+        raw_call(SYS_set_tid_address, word_of(libc_tid()), 0, 0, 0, 0, 0);
+        signals_unpark(e);
+    }
+}
+
+/* Frees what was kept for the engine's next child. */
+void proxies_free(struct engine *e) {
+    while (e->spare_proxy) {
+        struct proxy *p = e->spare_proxy;
+        e->spare_proxy = p->spare;
+        munmap(p, PROXY_SIZE);
+    }
+}

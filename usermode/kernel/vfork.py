@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Children that share the caller's memory until they exec: vfork(2), posix_spawn(3).
+
+The caller's host thread runs the child's guest code, nested, on the same engine. Every host call meanwhile, also those
+of Python's posix module, is made by the child's process (core/proxy.c). When that is gone, by execve(2), by its end or
+by a signal, whatever is under way here ends with `core.ProcessGone`, and the caller goes on as the parent.
+"""
+
+from __future__ import annotations
+
+from errno import EINVAL
+
+import _usermode_core as core
+
+from syscalls.host.x86_64 import NUMBERS
+from usermode.kernel import signals
+from usermode.kernel.clone import (
+    CLONE_SIGHAND,
+    CLONE_VFORK,
+    CLONE_VM,
+    Request,
+    begin,
+    fork,
+    store_tid,
+)
+from usermode.kernel.task import Task
+
+FUTEX_WAKE = 1
+
+
+def vfork(task: Task, request: Request) -> int:
+    """Start a process that shares the memory, and run it until it has a memory of its own or ends."""
+    if not request.flags & CLONE_VFORK:
+        task.process.unsupported("CLONE_VM without CLONE_VFORK and CLONE_THREAD")
+        raise OSError(EINVAL, "")
+    state = task.engine.snapshot()
+    signals.set_host_mask(signals.ASK)
+    try:
+        while (caught := task.engine.take_signal()) is not None:
+            task.held.append(caught[0])  # the parent's alone
+        try:
+            pid = core.vfork(
+                request.for_host(CLONE_VM | request.flags & CLONE_SIGHAND), request.extended
+            )
+        except NotImplementedError:
+            return _copy(task, request)
+        try:
+            cleared = _run(task, request)
+        finally:
+            core.vfork_end()
+        task.engine.restore(state)
+        if cleared:
+            store_tid(cleared, 0)
+            core.host_call(NUMBERS["futex"], cleared, FUTEX_WAKE, 1, 0, 0, 0)
+    finally:
+        signals.set_host_mask(task.blocked)
+    return pid
+
+
+def _run(task: Task, request: Request) -> int:
+    """Run the child. Returns the address of the word that its end clears, or 0."""
+    shared = bool(request.flags & CLONE_SIGHAND)
+    child = Task(task.process.sharing_memory(shared), task.engine)
+    child.blocked = task.blocked
+    child.altstack = task.altstack
+    try:
+        child.tid = core.host_call(NUMBERS["gettid"])
+        child.process.tasks[child.tid] = child
+        task.engine.set(0, 0)
+        begin(child, request)
+        signals.set_host_mask(child.blocked)
+        child.process.run(child)
+    except core.ProcessGone:
+        pass
+    return child.clear_child_tid
+
+
+def _copy(task: Task, request: Request) -> int:
+    """The developer's build cannot redirect libc's calls: the child gets a copy of the memory."""
+    request.flags &= ~(CLONE_VM | CLONE_SIGHAND)
+    return fork(task, request)
