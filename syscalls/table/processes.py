@@ -59,15 +59,16 @@ CALLS = (
         ADDRESS,
         ADDRESS,
         run=processes.clone,
-        partly="processes and threads as libc makes them; namespaces, an exit signal but SIGCHLD, and sharing part of "
-        "a process are EINVAL; with CLONE_VM | CLONE_VFORK the child has a copy of the memory",
+        partly="CLONE_VM needs CLONE_VFORK or CLONE_THREAD, else EINVAL: two processes that run at once cannot share "
+        "the emulator; a vfork child ends if its parent's thread does, and cannot start threads (EAGAIN); threads share "
+        "all that pthread_create(3) asks for, other combinations are EINVAL",
     ),
     call(
         "clone3",
         IN_CLONE_ARGS,
         SIZE,
         run=processes.clone3,
-        partly="as clone; set_tid and CLONE_INTO_CGROUP are EINVAL too",
+        partly="as clone",
     ),
     call(
         "execve",
