@@ -60,8 +60,8 @@ CALLS = (
         ADDRESS,
         run=processes.clone,
         partly="CLONE_VM needs CLONE_VFORK or CLONE_THREAD, else EINVAL: two processes that run at once cannot share "
-        "the emulator; a vfork child ends if its parent's thread does, and cannot start threads (EAGAIN); threads share "
-        "all that pthread_create(3) asks for, other combinations are EINVAL",
+        "the emulator; a vfork child ends if its parent's thread does, and cannot start threads (EAGAIN); threads "
+        "share all that pthread_create(3) asks for, other combinations are EINVAL",
     ),
     call(
         "clone3",
