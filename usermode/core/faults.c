@@ -3,10 +3,12 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <ucontext.h>
 #include <unistd.h>
 
 #include "core.h"
+#include "host_process.h"
 #include "kernel_signals.h"
 
 #define PAGE_FAULT_WRITE 2 /* bit 1 of the page-fault error code */
@@ -21,8 +23,8 @@ void signal_own_fault(int number) {
     if (write(STDERR_FILENO, text, sizeof text - 1) < 0) {
         errno = 0; /* nowhere to say it; the signal below still tells */
     }
-    kernel_action(number, &action,
-                  NULL); /* the faulting instruction runs again and ends the process */
+    /* The faulting instruction runs again and ends this process, also while calls are made by another. */
+    raw_call(SYS_rt_sigaction, (uint64_t)number, word_of(&action), 0, KERNEL_SIGSET_SIZE, 0, 0);
 }
 
 /* Back to what was interrupted, which a jump out of the handler does not do by itself. */

@@ -216,6 +216,15 @@ static void start_ticking(struct engine *e) {
     if (!raw_call(SYS_timer_create, CLOCK_MONOTONIC, word_of(&event), word_of(&tick_timer), 0, 0,
                   0)) {
         raw_call(SYS_timer_settime, (uint64_t)tick_timer, 0, word_of(times), 0, 0, 0);
+    } else {
+        tick_timer = -1; /* RLIMIT_SIGPENDING: then only its calls tell */
+    }
+}
+
+static void stop_ticking(void) {
+    if (tick_timer != -1) {
+        raw_call(SYS_timer_delete, (uint64_t)tick_timer, 0, 0, 0, 0, 0);
+        tick_timer = -1;
     }
 }
 
@@ -292,7 +301,7 @@ void proxy_close(struct engine *e) {
     }
     atomic_fetch_and(&e->attention, ~(uint32_t)ATTEND_SIGNAL);
     if (!e->proxy) {
-        raw_call(SYS_timer_delete, (uint64_t)tick_timer, 0, 0, 0, 0, 0);
+        stop_ticking();
         raw_call(SYS_set_tid_address, word_of(libc_tid()), 0, 0, 0, 0, 0);
         signals_unpark(e);
     }

@@ -172,10 +172,50 @@ static void forks_find_their_heap_whole(void) {
     end();
 }
 
+static void *start_child(void *unused) {
+    pid_t child = vfork();
+    if (!child) {
+        _exit(8);
+    }
+    return (void)unused, (void *)(intptr_t)child;
+}
+
+static void *start_and_wait(void *unused) {
+    pid_t child = (pid_t)(intptr_t)start_child(unused);
+    FAILS(ECHILD, waitpid(1, NULL, __WNOTHREAD));
+    CHECK(waitpid(child, NULL, __WNOTHREAD) == child);
+    return NULL;
+}
+
+static void *start_and_stay(void *child) {
+    *(volatile pid_t *)child = (pid_t)(intptr_t)start_child(NULL);
+    while (!stop) {
+        usleep(1000);
+    }
+    return NULL;
+}
+
+static void children_belong_to_their_thread(void) {
+    static volatile pid_t child;
+    pthread_t thread;
+    CHECK(pthread_create(&thread, NULL, start_and_wait, NULL) == 0);
+    pthread_join(thread, NULL);
+    stop = 0;
+    CHECK(pthread_create(&thread, NULL, start_and_stay, (void *)&child) == 0);
+    while (!child) {
+        usleep(1000);
+    }
+    FAILS(ECHILD, waitpid(child, NULL, __WNOTHREAD));
+    CHECK(ends_with(child) == 8);
+    stop = 1;
+    pthread_join(thread, NULL);
+}
+
 int main(void) {
     RUN(spawning_from_four_threads);
     RUN(others_run_while_the_parent_waits);
     RUN(killed_children_leave_nothing_behind);
     RUN(forks_find_their_heap_whole);
+    RUN(children_belong_to_their_thread);
     return 0;
 }
