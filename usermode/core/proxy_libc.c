@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "core.h"
@@ -58,6 +59,12 @@ REPLACE(ssize_t, read, (int fd, void *to, size_t size), (fd, to, size), SYS_read
         word_of(to), size, 0)
 REPLACE(ssize_t, pread64, (int fd, void *to, size_t size, off_t at), (fd, to, size, at),
         SYS_pread64, WORD(fd), word_of(to), size, WORD(at))
+REPLACE(ssize_t, pwrite64, (int fd, const void *from, size_t size, off_t at), (fd, from, size, at),
+        SYS_pwrite64, WORD(fd), word_of(from), size, WORD(at))
+REPLACE(int, ftruncate64, (int fd, off_t size), (fd, size), SYS_ftruncate, WORD(fd), WORD(size), 0,
+        0)
+REPLACE(int, unlink, (const char *path), (path), SYS_unlink, word_of(path), 0, 0, 0)
+REPLACE(int, uname, (struct utsname * to), (to), SYS_uname, word_of(to), 0, 0, 0)
 REPLACE(off_t, lseek64, (int fd, off_t at, int whence), (fd, at, whence), SYS_lseek, WORD(fd),
         WORD(at), WORD(whence), 0)
 REPLACE(ssize_t, readlink, (const char *path, char *to, size_t size), (path, to, size),
