@@ -160,6 +160,14 @@ class Settings:
         else:
             self.personality = int(value)
 
+    def for_child(self) -> Settings:
+        """Return the settings of a process that shares our memory, whose limits are its own."""
+        child = Settings()
+        for name in Settings.__slots__:
+            setattr(child, name, getattr(self, name))
+        child.limits = dict(self.limits)
+        return child
+
     def _set_limits(self, value: bytes) -> None:
         """Take `RESOURCE:SOFT:HARD,…`."""
         for limit in value.split(b","):

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
@@ -63,6 +64,10 @@ REPLACE(ssize_t, pwrite64, (int fd, const void *from, size_t size, off_t at), (f
         SYS_pwrite64, WORD(fd), word_of(from), size, WORD(at))
 REPLACE(int, ftruncate64, (int fd, off_t size), (fd, size), SYS_ftruncate, WORD(fd), WORD(size), 0,
         0)
+REPLACE(int, prlimit64,
+        (pid_t pid, int resource, const struct rlimit64 *to, struct rlimit64 *before),
+        (pid, resource, to, before), SYS_prlimit64, WORD(pid), WORD(resource), word_of(to),
+        word_of(before))
 REPLACE(int, unlink, (const char *path), (path), SYS_unlink, word_of(path), 0, 0, 0)
 REPLACE(int, uname, (struct utsname * to), (to), SYS_uname, word_of(to), 0, 0, 0)
 REPLACE(off_t, lseek64, (int fd, off_t at, int whence), (fd, at, whence), SYS_lseek, WORD(fd),

@@ -101,6 +101,8 @@ def clone(task: Task, words: tuple[int, ...], extended: bool) -> int:
 
 def fork(task: Task, request: Request) -> int:
     """Start a process with a copy of the memory. With CLONE_VFORK the caller waits until it execs or ends."""
+    import usermode.kernel.execute  # noqa: F401  or each child would load it by itself
+
     flags = request.flags
     if flags & CLONE_VFORK and flags & CLONE_FILES:
         task.process.unsupported("CLONE_VFORK with CLONE_FILES and without CLONE_VM")

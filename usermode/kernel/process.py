@@ -49,9 +49,8 @@ class Process:
         "auxv",
         "environment",
         "environment_range",
-        "layout",
-
         "in_proxy",
+        "layout",
         "lock",
         "peak",
         "program",
@@ -192,7 +191,7 @@ class Process:
         `with_actions`: the actions too are one and the same, as CLONE_SIGHAND has it.
         """
         actions = self.actions if with_actions else self.actions.copy()
-        child = Process(self.space, actions, self.settings)
+        child = Process(self.space, actions, self.settings.for_child())
         for name in SAME_IN_VFORK_CHILD:
             setattr(child, name, getattr(self, name))
         child._paths = self.paths.of(child)

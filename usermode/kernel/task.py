@@ -161,10 +161,7 @@ class Task:
 
     def clone(self, words: tuple[int, ...], extended: bool) -> int:
         """Start a thread or a process: see `usermode.kernel.clone`."""
-        from usermode.kernel.clone import CLONE_THREAD, clone
-
-        if not flags & CLONE_THREAD:
-            import usermode.kernel.execute  # noqa: F401  or each child would load it by itself
+        from usermode.kernel.clone import clone
 
         return clone(self, words, extended)
 
