@@ -32,12 +32,15 @@ enum stop {
     STOP_BUS = 8,      /* host SIGBUS behind a permitted access: fault_address, fault_access */
     STOP_ENGINE = 9,   /* Unicorn itself failed: engine.error */
     STOP_GONE = 10,    /* the process whose code ran here has ended: see proxy.c */
+    STOP_INTERRUPT = 11, /* another thread asked for it: ATTEND_STOP */
+    STOP_STEP = 12,      /* the single step is done */
+    STOP_WATCH = 13,     /* an access that a watchpoint waits for: fault_address, fault_access */
 };
 
 enum access { ACCESS_READ = 0, ACCESS_WRITE = 1, ACCESS_EXECUTE = 2 };
 
 /* Bits of engine.attention: what must be looked at before guest code goes on. */
-enum attention { ATTEND_SIGNAL = 1, ATTEND_FLUSH = 2 };
+enum attention { ATTEND_SIGNAL = 1, ATTEND_FLUSH = 2, ATTEND_STOP = 4 };
 
 /* How one argument of a passed-through call is treated; syscalls.call names the same values. */
 enum treatment {
@@ -98,6 +101,8 @@ struct pending_signal {
 struct proxy;
 struct clone_request;
 
+enum watched_atomic { ATOMIC_NONE = 0, ATOMIC_AGAIN, ATOMIC_DONE };
+
 struct engine {
     _Atomic uint32_t attention;
     _Atomic uint32_t in_guest; /* translated code may be running and using cached permissions */
@@ -109,9 +114,11 @@ struct engine {
     uc_err error;
     uint64_t fault_address;
     enum access fault_access;
-    volatile bool translating; /* guest code is being read, PC is that of the block */
-    bool tracing;              /* every call goes to Python */
-    uintptr_t loop_frame;      /* stack frame of the run loop: see unicorn_blocks.c */
+    volatile bool translating;          /* guest code is being read, PC is that of the block */
+    bool tracing;                       /* every call goes to Python */
+    bool stepping;                      /* stop after one instruction */
+    enum watched_atomic watched_atomic; /* see debug.c */
+    uintptr_t loop_frame;               /* stack frame of the run loop: see unicorn_blocks.c */
     unsigned tlb_fills, tlb_doublings;
     unsigned generation; /* fork generation of the process that opened it */
     struct engine *next; /* list of all engines, under the lock of shootdown.c */
@@ -154,6 +161,21 @@ bool engine_inherited(const struct engine *e);
 void engine_enter_guest(struct engine *e);
 void engine_leave_guest(struct engine *e);
 void engine_return_to_block(struct engine *e);
+
+/* debug.c */
+#define BREAKPOINTS 1024
+#define WATCHPOINTS 64
+enum watch { WATCH_NONE = 0, WATCH_PAGE_WRITES = 1, WATCH_PAGE_ALL = 2, WATCH_HIT = 4 };
+extern _Atomic unsigned watchpoint_count;
+bool breakpoint_at(uint64_t address);
+bool breakpoint_change(uint64_t address, bool set);
+bool watchpoint_change(uint64_t start, uint64_t size, unsigned permission, bool set);
+enum watch watch_access(uint64_t address, uint64_t size, unsigned needed);
+unsigned watched_fill(struct engine *e, unsigned permission, enum access access, enum watch watch,
+                      uint64_t *size);
+void watch_atomic_over(struct engine *e);
+bool step_done(struct engine *e);
+void engine_single_step(struct engine *e, bool on);
 
 /* tlb.c */
 unsigned page_permission(uint64_t address);

@@ -78,7 +78,9 @@ static void interrupt(uc_engine *uc, uint32_t number, void *data) {
         stop_with(e, STOP_ALIGNMENT);
         break;
     default:
-        stop_with(e, e->registers[REGISTER_PC] & 3 ? STOP_PC_ALIGN : STOP_UNDEFINED);
+        stop_with(e, step_done(e)                    ? STOP_STEP
+                     : e->registers[REGISTER_PC] & 3 ? STOP_PC_ALIGN
+                                                     : STOP_UNDEFINED);
     }
     if (e->stop == STOP_NONE) {
         engine_enter_guest(e);
@@ -201,6 +203,11 @@ void engine_run(struct engine *e) {
             e->stop = STOP_SIGNAL;
             break;
         }
+        if (atomic_load(&e->attention) & ATTEND_STOP) {
+            e->stop = STOP_INTERRUPT;
+            break;
+        }
+        watch_atomic_over(e);
         e->translating = false; /* a fetch fault leaves translation by longjmp */
         uc_err err = uc_emu_start(e->uc, e->registers[REGISTER_PC], 0, 0, 0);
         if (err && e->stop == STOP_NONE) {

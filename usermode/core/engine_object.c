@@ -234,6 +234,30 @@ static PyObject *engine_trace(PyObject *self, PyObject *on) {
     Py_RETURN_NONE;
 }
 
+static PyObject *engine_interrupt(PyObject *self, PyObject *on) {
+    struct engine *e = opened(self);
+    int truth = e ? PyObject_IsTrue(on) : -1;
+    if (truth < 0) {
+        return NULL;
+    }
+    if (truth) {
+        engine_attend(e, ATTEND_STOP);
+    } else {
+        atomic_fetch_and(&e->attention, ~(uint32_t)ATTEND_STOP);
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *engine_step(PyObject *self, PyObject *on) {
+    struct engine *e = own(self);
+    int truth = e ? PyObject_IsTrue(on) : -1;
+    if (truth < 0) {
+        return NULL;
+    }
+    engine_single_step(e, truth);
+    Py_RETURN_NONE;
+}
+
 static PyObject *engine_forked_method(PyObject *self, PyObject *unused) {
     struct engine *e = own(self);
     (void)unused;
@@ -254,6 +278,8 @@ static PyMethodDef engine_methods[] = {
     {"take_signal", engine_take_signal, METH_NOARGS, NULL},
     {"pass_through", (PyCFunction)(void (*)(void))engine_pass_through, METH_FASTCALL, NULL},
     {"trace", engine_trace, METH_O, NULL},
+    {"interrupt", engine_interrupt, METH_O, NULL},
+    {"step", engine_step, METH_O, NULL},
     {"forked", engine_forked_method, METH_NOARGS, NULL},
     {"close", engine_close_method, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL}};

@@ -271,6 +271,27 @@ static PyObject *module_halt(PyObject *module, PyObject *timeout) {
     return PyBool_FromLong(all);
 }
 
+static PyObject *module_breakpoint(PyObject *module, PyObject *args) {
+    unsigned long long address;
+    int set;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "Kp", &address, &set)) {
+        return NULL;
+    }
+    return PyBool_FromLong(breakpoint_change(address, set));
+}
+
+static PyObject *module_watchpoint(PyObject *module, PyObject *args) {
+    unsigned long long address, size;
+    unsigned permission;
+    int set;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "KKIp", &address, &size, &permission, &set)) {
+        return NULL;
+    }
+    return PyBool_FromLong(watchpoint_change(address, size, permission, set));
+}
+
 static PyObject *module_calls_passed(PyObject *module, PyObject *unused) {
     (void)module, (void)unused;
     return PyLong_FromUnsignedLongLong(calls_passed);
@@ -297,6 +318,8 @@ static PyMethodDef module_methods[] = {
     {"show_guest", module_show_guest, METH_VARARGS, NULL},
     {"exit_thread", module_exit_thread, METH_NOARGS, NULL},
     {"halt", module_halt, METH_O, NULL},
+    {"breakpoint", module_breakpoint, METH_VARARGS, NULL},
+    {"watchpoint", module_watchpoint, METH_VARARGS, NULL},
     {"calls_passed", module_calls_passed, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL}};
 

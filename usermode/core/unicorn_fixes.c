@@ -160,14 +160,21 @@ bool __wrap_unicorn_fill_tlb_aarch64(void *cpu, uint64_t address, int size, int 
         cpu_loop_exit_aarch64(cpu);
     }
     unsigned permission = page_permission(untagged);
-    if (permission & needed[access]) {
+    enum watch watch =
+        watchpoint_count ? watch_access(untagged, (uint64_t)size, needed[access]) : WATCH_NONE;
+    bool permitted = permission & needed[access];
+    if (permitted && !(watch & WATCH_HIT)) {
         grow_tlb(current_engine);
+        uint64_t lasting = GUEST_PAGE;
+        if (watch != WATCH_NONE) {
+            permission = watched_fill(current_engine, permission, access, watch, &lasting);
+        }
         tlb_set_page_aarch64(cpu, address & -GUEST_PAGE, untagged & -GUEST_PAGE, (int)permission,
-                             index, GUEST_PAGE);
+                             index, lasting);
         return true;
     }
     if (!probe) {
-        current_engine->stop = STOP_FAULT;
+        current_engine->stop = permitted ? STOP_WATCH : STOP_FAULT;
         current_engine->fault_address = untagged;
         current_engine->fault_access = (enum access)access;
     }
