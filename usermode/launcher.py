@@ -27,6 +27,8 @@ from usermode.settings import HINT, USAGE_STATUS, Information, Settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from usermode.run import Answer
 
 AT_FDCWD = -100
@@ -217,16 +219,29 @@ def start(invocation: Invocation) -> None:
 
         answer = traced(dispatcher, settings.strace)
         task.engine.trace(True)
-    process.run = lambda thread: run_guarded(thread, answer)
+    body = lambda thread: run(thread, answer)  # noqa: E731
+    if settings.gdb is not None or settings.gdb_connection:
+        body = debugged(process, dispatcher, answer)
+    process.run = lambda thread: run_guarded(thread, body)
     gc.freeze()  # what there is now stays, so neither a collection nor a fork's child need touch it
     gc.enable()
     process.run(task)
 
 
-def run_guarded(task: Task, answer: Answer) -> None:
+def debugged(process: Process, dispatcher: Dispatcher, answer: Answer) -> Callable[[Task], None]:
+    """Wait for the debugger, and return what runs a thread for it. Raises UsermodeError."""
+    from usermode.debug.server import debug
+
+    settings = process.settings
+    traced = settings.strace is not None
+    every = answer if traced else dispatcher.call_any
+    return debug(process, answer, every, traced, lambda error: report(error, settings.debug))
+
+
+def run_guarded(task: Task, body: Callable[[Task], None]) -> None:
     """Run a guest thread. An error of ours ends the whole process, whichever thread meets it."""
     try:
-        run(task, answer)
+        body(task)
     except Exception as error:  # noqa: BLE001  the outermost edge of a thread
         core.host_call(NUMBERS["exit_group"], report(error, task.process.settings.debug))
 

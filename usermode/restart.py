@@ -58,6 +58,8 @@ def restart(invocation: Invocation) -> NoReturn:
         settings.limits.setdefault(RLIMIT_STACK, (soft, hard))
         options = [
             *settings.as_options(),
+            *((b"--gdb", settings.gdb) if settings.gdb else ()),
+            *((b"--gdb-connection", settings.gdb_connection) if settings.gdb_connection else ()),
             *(b"--restore-personality", b"%d" % persona),
             *(b"--execfn", invocation.execfn, b"--argv0", invocation.argv[0]),
         ]

@@ -29,6 +29,7 @@ OPTIONS = (
     ),
     (b"--core", OPTIONAL_VALUE, "FILE", "dump core also if RLIMIT_CORE is 0, to FILE if given"),
     (b"--cpu", VALUE, "MODEL", "the CPU model; max is the only one"),
+    (b"--gdb", VALUE, "WHERE", "wait for gdb at PORT, ADDRESS:PORT or the path of a socket"),
     (b"--help", NO_VALUE, "", "show this and exit (also -h)"),
     (b"--version", NO_VALUE, "", "show the version and exit"),
     # Given by the interpreter to itself when it starts again, so without a description.
@@ -38,6 +39,7 @@ OPTIONS = (
     (b"--strings-fd", VALUE, "", ""),
     (b"--limits", VALUE, "", ""),
     (b"--restore-personality", VALUE, "", ""),
+    (b"--gdb-connection", VALUE, "", ""),
 )
 """(name, VALUE, OPTIONAL_VALUE or NO_VALUE, name of the value, description), in the order of --help."""
 
@@ -61,6 +63,7 @@ class Settings:
     -1, `execfn` its AT_EXECFN if that is not the path, `comm` its name if that is not the last part of AT_EXECFN,
     `strings_fd` a file with its arguments and environment when ours have no room for them, `limits` the guest's own
     (soft, hard) by RLIMIT_* and `personality` the personality(2) that the guest is to have, -1 for what there is.
+    `gdb` says where to wait for gdb; `gdb_connection` is what the program before hands on of it, for usermode.debug.
     """
 
     __slots__ = (
@@ -69,6 +72,8 @@ class Settings:
         "core",
         "debug",
         "execfn",
+        "gdb",
+        "gdb_connection",
         "limits",
         "personality",
         "program_fd",
@@ -89,6 +94,8 @@ class Settings:
         self.strings_fd = -1
         self.limits: dict[int, tuple[int, int]] = {}
         self.personality = -1
+        self.gdb: bytes | None = None
+        self.gdb_connection = b""
 
     def read_environment(self) -> None:
         """Take USERMODE_SYSROOT, USERMODE_STRACE, USERMODE_CORE and USERMODE_DEBUG."""
@@ -151,6 +158,10 @@ class Settings:
             self.comm = value
         elif name == b"--limits":
             self._set_limits(value)
+        elif name == b"--gdb":
+            self.gdb = value
+        elif name == b"--gdb-connection":
+            self.gdb_connection = value
         elif not value.isdigit():
             raise UsermodeError(f"{name.decode()} needs a number", status=USAGE_STATUS)
         elif name == b"--program-fd":

@@ -5,7 +5,11 @@ from __future__ import annotations
 
 from syscalls.arch.aarch64 import cpu, flags
 
-__all__ = ["core_registers", "cpu", "cpuinfo_text", "flags"]
+__all__ = ["core_registers", "cpu", "cpuinfo_text", "debugger_registers", "flags"]
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from syscalls.arch.aarch64.registers import Registers
 
 
 def cpuinfo_text(processors: list[int], hwcap: int, hwcap2: int) -> bytes:
@@ -20,3 +24,10 @@ def core_registers(state: bytes) -> tuple[bytes, list[tuple[bytes, int, bytes]]]
     from syscalls.arch.aarch64 import elf_core
 
     return elf_core.general(state), elf_core.notes(state)
+
+
+def debugger_registers() -> Registers:
+    """Return how a debugger sees the registers."""
+    from syscalls.arch.aarch64.registers import Registers
+
+    return Registers()

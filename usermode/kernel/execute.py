@@ -187,6 +187,9 @@ def _start_again(task: Task, program: int, call: Call) -> None:
     options = [*task.process.settings.as_options(), b"--program-fd", b"%d" % program]
     if not call.path:
         options += [b"--comm", _file_name(call.dirfd)]
+    debugger = task.process.debugger
+    if debugger is not None:
+        options += debugger.hand_over()
     own = [*options, b"--argv0", call.argv[0], b"--", call.execfn, *call.argv[1:]]
     limits = _limits(task.process, True)
     posix.set_inheritable(program, True)
@@ -199,6 +202,8 @@ def _start_again(task: Task, program: int, call: Call) -> None:
             raise
     finally:
         posix.set_inheritable(program, False)
+        if debugger is not None:
+            debugger.keep()
 
 
 def _start_with_file(options: list[bytes], call: Call) -> None:

@@ -16,6 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from usermode.debug.server import Server
     from usermode.kernel.paths import Paths
     from usermode.kernel.signals import Actions
     from usermode.kernel.task import Task
@@ -38,7 +39,7 @@ class Process:
 
     `program` is the mapping of the program's whole file, its size, device, inode, and the name at the start: see
     `usermode.kernel.own_program`. `auxv` is the auxiliary vector as bytes, `argument_range` and `environment_range`
-    are the addresses (start, end) of the strings.
+    are the addresses (start, end) of the strings. `debugger` is told of signals, and of the end.
     """
 
     __slots__ = (
@@ -47,6 +48,7 @@ class Process:
         "argument_range",
         "argv",
         "auxv",
+        "debugger",
         "environment",
         "environment_range",
         "in_proxy",
@@ -78,6 +80,7 @@ class Process:
         self.in_proxy = False
         self.tasks: dict[int, Task] = {}
         self.lock = allocate_lock()
+        self.debugger: Server | None = None
         self.run: Callable[[Task], None]
         self.unsupported_counts: dict[str, int] = {}
         self._paths: Paths | None = None

@@ -137,6 +137,8 @@ def set_blocked(task: Task, mask: int) -> None:
 
 def die(task: Task, number: int, info: bytes = b"") -> None:
     """End the process by `number`'s default action, so that its parent sees that signal."""
+    if task.process.debugger is not None:
+        task.process.debugger.died(task, number)
     if number in DUMP_CORE and not task.process.in_proxy:  # a dump stops the parent's threads too
         from usermode.kernel.core_dump import dump
 
@@ -193,6 +195,11 @@ def forget_caught(task: Task) -> None:
 
 def _deliver(task: Task, info: bytes, mask: int) -> bool:
     """Act on one signal under the signal mask `mask`. True if a handler was entered."""
+    if task.process.debugger is not None:
+        wanted = task.process.debugger.signal(task, info)
+        if wanted is None:
+            return False
+        info = wanted
     number = info[0]
     action = task.process.actions.get(number)
     if action.handler == SIG_IGN or (action.handler == SIG_DFL and number in IGNORED_BY_DEFAULT):
@@ -232,8 +239,14 @@ def enter_handler(
 
 def force(task: Task, number: int, code: int, address: int, esr: int = 0) -> None:
     """Raise the signal of a fault at this thread (force_sig_fault()): blocked or ignored ones end the process."""
-    action = task.process.actions.get(number)
     info = Struct("<iiiiQ").pack(number, 0, code, 0, address).ljust(128, b"\0")
+    if task.process.debugger is not None:
+        wanted = task.process.debugger.signal(task, info)
+        if wanted is None:
+            return
+        info = wanted
+        number = info[0]
+    action = task.process.actions.get(number)
     if action.handler in (SIG_DFL, SIG_IGN) or task.blocked >> number - 1 & 1:
         die(task, number, info)
     enter_handler(task, number, info, action, task.blocked, address if esr else 0, esr)
