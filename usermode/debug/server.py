@@ -104,7 +104,7 @@ class Server:
 
         mask = bytearray(8)
         core.host_call(NUMBERS["rt_sigprocmask"], signals.SIG_SETMASK, 0, mask, 8)
-        signals.set_exec_mask(signals.ASK)
+        signals.set_host_mask(signals.ASK)
         try:
             start_new_thread(serve, ())
         finally:
