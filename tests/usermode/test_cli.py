@@ -72,11 +72,14 @@ class TestRun:
             "--strace",
             "--cpu",
             "max",
+            "--gdb",
+            "127.0.0.1:1",
             "/bin/sh",
             "x",
         )
         assert told["argv"] == [
             *("--sysroot", str(tmp_path), "--argv0", "name", "--strace", "--cpu", "max"),
+            *("--gdb", "127.0.0.1:1"),
             *("--", "/bin/sh", "x"),
         ]
 

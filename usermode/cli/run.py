@@ -133,6 +133,9 @@ def check_name(
 @click.option(
     "--cpu", callback=check_cpu, metavar="MODEL", help="CPU model; 'max' is the only one."
 )
+@click.option(
+    "--gdb", metavar="WHERE", help="Wait for gdb at PORT, ADDRESS:PORT or the path of a socket."
+)
 @click.option("--interpreter", hidden=True, metavar="PATH")
 @click.argument("program", type=click.Path())
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
@@ -146,6 +149,7 @@ def run(
     dump: bool,
     dump_file: str | None,
     cpu: str | None,
+    gdb: str | None,
     interpreter: str | None,
     program: str,
     arguments: tuple[str, ...],
@@ -173,6 +177,8 @@ def run(
         command += ["--core"]
     if cpu is not None:
         command += ["--cpu", cpu]
+    if gdb is not None:
+        command += ["--gdb", gdb]
     replace_process([*command, "--", path, *arguments], environment)
 
 
