@@ -45,7 +45,7 @@ class Engine:
     def interrupt(self, on: bool, /) -> None:
         """Have run() return INTERRUPT at the next block's start, from any thread; with False, no longer."""
     def step(self, on: bool, /) -> None:
-        """Have run() return STEP after one instruction; to be set anew for each. A system call is one, answered first."""
+        """Have run() return STEP after one instruction; set anew for each. A system call is one, answered first."""
     def forked(self) -> None:
         """Tell the core that it is in the child of a fork: only this engine is left. fork() does so by itself."""
     def close(self) -> None:
@@ -154,13 +154,13 @@ def halt(timeout: int, /) -> bool:
     Does not return when another thread called it first.
     """
 
-def breakpoint(address: int, on: bool, /) -> bool:
+def set_breakpoint(address: int, on: bool, /) -> bool:
     """Have the translator see BRK at `address` in place of what is there, or no longer. False if there are too many."""
 
-def watchpoint(address: int, size: int, permission: int, on: bool, /) -> bool:
+def set_watchpoint(address: int, size: int, permission: int, on: bool, /) -> bool:
     """Stop before accesses of a kind (1 read, 2 write) to a range. False if there are too many.
 
-    This and breakpoint() only while no other thread runs guest code.
+    This and set_breakpoint() only while no other thread runs guest code.
     """
 
 def calls_passed() -> int:

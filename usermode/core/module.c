@@ -318,8 +318,8 @@ static PyMethodDef module_methods[] = {
     {"show_guest", module_show_guest, METH_VARARGS, NULL},
     {"exit_thread", module_exit_thread, METH_NOARGS, NULL},
     {"halt", module_halt, METH_O, NULL},
-    {"breakpoint", module_breakpoint, METH_VARARGS, NULL},
-    {"watchpoint", module_watchpoint, METH_VARARGS, NULL},
+    {"set_breakpoint", module_breakpoint, METH_VARARGS, NULL},
+    {"set_watchpoint", module_watchpoint, METH_VARARGS, NULL},
     {"calls_passed", module_calls_passed, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL}};
 

@@ -195,14 +195,14 @@ class Commands:
         start, length = number(address), number(size)
         session = self.session
         if kind in (b"0", b"1"):
-            if start % 4 or not core.breakpoint(start, on):
+            if start % 4 or not core.set_breakpoint(start, on):
                 raise ValueError("no place for a breakpoint")
             (session.breakpoints.add if on else session.breakpoints.discard)(start)
             return OK
         permission = WATCH_PERMISSIONS.get(kind)
         if permission is None:
             return b""
-        if not length or not core.watchpoint(start, length, permission, on):
+        if not length or not core.set_watchpoint(start, length, permission, on):
             raise ValueError("no room for a watchpoint")
         watched = session.watchpoints
         (watched.add if on else watched.discard)((start, length, permission))
@@ -226,10 +226,12 @@ class Commands:
         if rest == b"Cont?":
             return b"vCont;c;C;s;S;r"
         if name == b"Cont":
-            return self._resume(b";" + arguments)
+            self._resume(b";" + arguments)
+            return None
         if name == b"Kill":
             self.connection.send(OK)
-            return kill(self.session.pid)
+            kill(self.session.pid)
+            return None
         if name.startswith(b"File:"):
             return self._file(rest[5:])
         return b""

@@ -6,7 +6,6 @@ from __future__ import annotations
 import posix
 from _struct import Struct
 from _thread import allocate_lock
-from errno import EBADF
 
 import _usermode_core as core
 
@@ -50,7 +49,9 @@ def socket_address(where: bytes) -> tuple[int, bytes]:
     host, colon, port = where.rpartition(b":")
     if b"/" in where or not (colon or where.isdigit()):
         if not where or len(where) >= SUN_PATH:
-            raise UsermodeError(f"--gdb: {printable(where)} is no socket's path", status=USAGE_STATUS)
+            raise UsermodeError(
+                f"--gdb: {printable(where)} is no socket's path", status=USAGE_STATUS
+            )
         return AF_UNIX, AF_UNIX.to_bytes(2, "little") + where + b"\0"
     parts = (LOOPBACK if not host or host == b"localhost" else host).split(b".")
     if len(parts) != 4 or not all(part.isdigit() and int(part) < 256 for part in parts):

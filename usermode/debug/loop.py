@@ -194,4 +194,3 @@ class Loop:
                 if kind:
                     best = (max(start, address), kind)
         return Event(SIGTRAP, b"%b:%x;" % (best[1], best[0]))
-

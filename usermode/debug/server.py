@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The debugger's end of the interpreter: waits for it, serves it from a thread of its own, hands it on to the next program.
+"""The debugger's end of the interpreter: waits for it, serves it from a thread of its own, hands it on at execve(2).
 
 The thread has every signal blocked, so those for the process still go to guest threads.
 """
@@ -149,7 +149,11 @@ class Server:
 
 
 def debug(
-    process: Process, plain: Answer, answer: Answer, traced: bool, report: Callable[[Exception], int]
+    process: Process,
+    plain: Answer,
+    answer: Answer,
+    traced: bool,
+    report: Callable[[Exception], int],
 ) -> Callable[[Task], None]:
     """Connect to the debugger that the settings name, and return what runs the process's threads for it.
 

@@ -4,12 +4,12 @@
 A guest thread is in one of three states, which only it changes, under the session's lock:
 
 RUNNING  in guest code, or in work of ours that ends soon; a halt waits for it
-CALL     in a system call, perhaps for long. To the debugger it stands before the call's instruction, as nothing has come
-         of the call yet; when the call ends in a halt, the result waits for the thread to go on
+CALL     in a system call, perhaps for long. To the debugger it stands before the call's instruction, as nothing has
+         come of the call yet; when the call ends in a halt, the result waits for the thread to go on
 PARKED   waits for its turn; its registers are the debugger's
 
-One thread reports what has happened and halts the others. What happens to a second thread meanwhile is forgotten if going
-on makes it happen again (the instruction of a breakpoint or a fault has not been executed), else reported later.
+One thread reports what has happened and halts the others. What happens to a second thread meanwhile is forgotten if
+going on makes it happen again (the instruction of a breakpoint or a fault has not been executed), else reported later.
 """
 
 from __future__ import annotations
@@ -147,14 +147,14 @@ class Session:
 
     def turn(self, thread: Thread) -> bool:
         """Wait until the thread may run guest code. False when there is no debugger any more."""
-        self._park(thread)
+        attached = self._park(thread)
         if thread.signal:
             self._raise(thread)
-        step = thread.action == STEP and not self.detached
+        step = thread.action == STEP and attached
         if step or thread.stepping:
             thread.task.engine.step(step)
             thread.stepping = step
-        return not self.detached
+        return attached
 
     def _raise(self, thread: Thread) -> None:
         """Send the thread the signal that the debugger wants it to have, which is not reported again."""
@@ -177,8 +177,8 @@ class Session:
                 self._wake()
             elif not event.lasting:
                 return 0
-            self._park(thread)
-            if first and self.detached:
+            attached = self._park(thread)
+            if first and not attached:
                 return event.signal if event.info else 0
             if first:
                 signal = thread.signal
@@ -186,14 +186,14 @@ class Session:
                     thread.signal = 0
                 return signal
 
-    def _park(self, thread: Thread) -> None:
-        """Wait until it is the thread's turn."""
+    def _park(self, thread: Thread) -> bool:
+        """Wait until it is the thread's turn. False when there is no debugger any more."""
         while True:
             with self.lock:
                 if self.detached or (not self.halted and thread.action):
                     thread.state = RUNNING
                     thread.task.engine.interrupt(False)
-                    return
+                    return not self.detached
                 thread.state = PARKED
             thread.gate.acquire()
 
@@ -207,7 +207,7 @@ class Session:
             return True
 
     def end_call(self, thread: Thread) -> bool:
-        """Leave a system call when it is the thread's turn; False if the debugger takes it out to have its registers."""
+        """Leave a system call when it is the thread's turn; False if the debugger takes it out for its registers."""
         while True:
             with self.lock:
                 go = self.detached or (not self.halted and thread.action)
@@ -278,9 +278,7 @@ class Session:
         self.settle()
         return True
 
-    def resume(
-        self, actions: Callable[[Thread], tuple[str | None, int, tuple[int, int]]]
-    ) -> None:
+    def resume(self, actions: Callable[[Thread], tuple[str | None, int, tuple[int, int]]]) -> None:
         """Let threads go on: `actions` gives the action of each, a signal, and the range to be stepped through."""
         with self.lock:
             for thread in self.threads.values():
@@ -326,9 +324,9 @@ class Session:
 
     def _remove_points(self) -> None:
         for address in self.breakpoints:
-            core.breakpoint(address, False)
+            core.set_breakpoint(address, False)
         for start, size, permission in self.watchpoints:
-            core.watchpoint(start, size, permission, False)
+            core.set_watchpoint(start, size, permission, False)
         self.breakpoints.clear()
         self.watchpoints.clear()
 

@@ -30,7 +30,7 @@ class Memory:
         self._process = process
 
     def read(self, address: int, size: int) -> bytes:
-        """Read what there is of a range, up to the first page that is not mapped. Raises OSError if there is nothing."""
+        """Read what there is of a range, up to the first page that is not mapped. Raises OSError for nothing."""
         try:
             return core.read(address, size)
         except OSError:
@@ -135,7 +135,9 @@ class Files:
         if isinstance(file, bytes):
             return bytes(28) + len(file).to_bytes(8, "big") + bytes(28)
         found = posix.fstat(file)
-        words = b"".join((getattr(found, name) & 0xFFFFFFFF).to_bytes(4, "big") for name in STAT_FIELDS)
+        words = b"".join(
+            (getattr(found, name) & 0xFFFFFFFF).to_bytes(4, "big") for name in STAT_FIELDS
+        )
         times = b"".join(
             (int(t) & 0xFFFFFFFF).to_bytes(4, "big")
             for t in (found.st_atime, found.st_mtime, found.st_ctime)

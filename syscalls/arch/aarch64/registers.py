@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The registers as gdb's remote protocol has them: the target description, and their places in a snapshot.
 
-Names and order are those of gdb's features/aarch64-core.xml, aarch64-fpu.xml and aarch64-tls.xml. The snapshot is that of
-`Engine.snapshot()`: x0…x30, sp, pc, pstate (8 bytes each), fpsr, fpcr (4 each), v0…v31 (16 each), tpidr (8).
+Names and order are those of gdb's features/aarch64-core.xml, aarch64-fpu.xml and aarch64-tls.xml. The snapshot is
+that of `Engine.snapshot()`: x0…x30, sp, pc, pstate (8 bytes each), fpsr, fpcr (4 each), v0…v31 (16 each), tpidr (8).
 """
 
 from __future__ import annotations

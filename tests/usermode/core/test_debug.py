@@ -21,16 +21,16 @@ CALL = 600
 
 @contextmanager
 def breakpoint_at(core: ModuleType, address: int) -> Iterator[None]:
-    assert core.breakpoint(address, True)
+    assert core.set_breakpoint(address, True)
     yield
-    assert core.breakpoint(address, False)
+    assert core.set_breakpoint(address, False)
 
 
 @contextmanager
 def watchpoint(core: ModuleType, address: int, size: int, permission: int) -> Iterator[None]:
-    assert core.watchpoint(address, size, permission, True)
+    assert core.set_watchpoint(address, size, permission, True)
     yield
-    assert core.watchpoint(address, size, permission, False)
+    assert core.set_watchpoint(address, size, permission, False)
 
 
 def step(engine: Any) -> Any:
@@ -121,10 +121,10 @@ def test_a_breakpoint_in_a_loop_hits_each_time(core: ModuleType, engine: Any, sp
 
 def test_too_many_breakpoints_are_refused(core: ModuleType, space: Space) -> None:
     code = space.map(4096 * 4, READ)
-    taken = [code + 4 * i for i in range(1100) if core.breakpoint(code + 4 * i, True)]
+    taken = [code + 4 * i for i in range(1100) if core.set_breakpoint(code + 4 * i, True)]
     assert len(taken) == 1024
     for address in taken:
-        core.breakpoint(address, False)
+        core.set_breakpoint(address, False)
     with breakpoint_at(core, code):
         pass
 

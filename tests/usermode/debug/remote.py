@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -98,7 +98,7 @@ class Packets:
         self._socket.connect(str(path))
         self._buffer = b""
 
-    def __enter__(self) -> Packets:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *unused: object) -> None:

@@ -101,7 +101,13 @@ def test_conditions_and_counts(start: Start) -> None:
     guest = start("values")
     place = line("values", "in the loop")
     seen = guest.gdb(
-        *(f"break values.c:{place} if i == 2", "continue", "print i", "print total", "info breakpoints"),
+        *(
+            f"break values.c:{place} if i == 2",
+            "continue",
+            "print i",
+            "print total",
+            "info breakpoints",
+        ),
         *("delete", "tbreak half", "continue", "continue"),
     )
     assert re.search(r"= 2\n.*= 6\n", seen, re.DOTALL), seen
@@ -136,7 +142,8 @@ def test_threads(start: Start) -> None:
         *("set scheduler-locking off", "delete", "continue"),
     )
     listed = re.search(r"  Id +Target Id.*?\n\n", seen, re.DOTALL)
-    assert listed and len(re.findall(r"Thread \d+\.\d+", listed[0])) == 5, seen
+    assert listed
+    assert len(re.findall(r"Thread \d+\.\d+", listed[0])) == 5, seen
     assert re.search(r"work \(n=[123]\)", listed[0])
     assert "pause ()" in listed[0]
     assert seen.count("\nThread ") >= 5
@@ -226,7 +233,7 @@ def test_interrupts_a_system_call_and_calls_a_function(start: Start) -> None:
     guest = start("waits")
     seen = guest.gdb(
         *("continue", "x/i $pc", "print twice(21)", "x/i $pc", "up", "up", "print ends"),
-        *("call (long)write(ends[1], \"hello\", 5)", "continue"),
+        *('call (long)write(ends[1], "hello", 5)', "continue"),
         interrupt=lambda: guest.stdout() == b"begun\n",
     )
     assert len(re.findall(r"=> 0x\w+ <read\+\d+>:\tsvc\t#0x0", seen)) == 2, seen
@@ -258,7 +265,9 @@ def test_kills(start: Start) -> None:
 
 def test_catches_system_calls(start: Start) -> None:
     guest = start("values")
-    seen = guest.gdb("catch syscall write", "continue", "print $x8", "continue", "print $x0", "continue")
+    seen = guest.gdb(
+        "catch syscall write", "continue", "print $x8", "continue", "print $x0", "continue"
+    )
     assert "(call to syscall write)" in seen, seen
     assert "(returned from syscall write)" in seen
     assert "$1 = 64\n" in seen

@@ -18,9 +18,7 @@ HERE = Path(__file__).parent
 
 
 @pytest.fixture
-def guest(
-    interpreter: Path, guest_cc: Callable[..., Path], tmp_path: Path
-) -> Iterator[Debugged]:
+def guest(interpreter: Path, guest_cc: Callable[..., Path], tmp_path: Path) -> Iterator[Debugged]:
     with debugged(interpreter, tmp_path, [guest_cc(HERE / "values.c", "-O0")]) as guest:
         yield guest
 
@@ -114,8 +112,12 @@ def test_random_requests_do_no_harm(guest: Debugged) -> None:
     random_ = random.Random(11)
     with guest.connect() as packets:
         for _ in range(300):
-            letter = random_.choice([b"m", b"M", b"X", b"p", b"P", b"Z", b"z", b"H", b"T", b"q", b"Q"])
-            rest = bytes(random_.choice(b"0123456789abcdef,:;=.-pXfer") for _ in range(random_.randrange(24)))
+            letter = random_.choice(
+                [b"m", b"M", b"X", b"p", b"P", b"Z", b"z", b"H", b"T", b"q", b"Q"]
+            )
+            rest = bytes(
+                random_.choice(b"0123456789abcdef,:;=.-pXfer") for _ in range(random_.randrange(24))
+            )
             if letter in b"MXP":
                 rest = rest.replace(b"=", b"").replace(b":", b"")
             packets.ask(letter + rest)
@@ -148,9 +150,7 @@ def test_the_exit_status_is_told(guest: Debugged) -> None:
     assert guest.status() == 6
 
 
-def test_a_port_is_of_this_machine_alone(
-    interpreter: Path, guest_cc: Callable[..., Path]
-) -> None:
+def test_a_port_is_of_this_machine_alone(interpreter: Path, guest_cc: Callable[..., Path]) -> None:
     import socket
     import subprocess
 
