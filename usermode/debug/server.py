@@ -165,7 +165,8 @@ def debug(
     if handed:
         fd = handed.partition(b":")[0]
         connection = Connection(int(fd), acknowledge=False)
-        first = Event(SIGTRAP, b"exec:%b;" % process.executable.hex().encode())
+        program = process.paths.guest_name(process.executable)
+        first = Event(SIGTRAP, b"exec:%b;" % program.hex().encode())
     else:
         connection = Connection(accept(settings.gdb or b""), acknowledge=True)
         first = Event(SIGTRAP)
