@@ -9,6 +9,7 @@ import _usermode_core as core
 
 from syscalls.arch.guest import debugger_registers
 from usermode.debug import packets
+from usermode.debug.forks import ADOPT, FREE
 from usermode.debug.packets import number, unhex
 from usermode.debug.resume import parse_actions
 from usermode.debug.session import CALL
@@ -20,28 +21,32 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from usermode.debug.connection import Connection
+    from usermode.debug.forks import Forks
     from usermode.debug.session import Session, Thread
 
 OK = b"OK"
 FEATURES = (
-    b"PacketSize=%x;QStartNoAckMode+;multiprocess+;swbreak+;hwbreak+;exec-events+;vContSupported+;"
+    b"PacketSize=%x;QStartNoAckMode+;multiprocess+;swbreak+;hwbreak+;vContSupported+;"
+    b"fork-events+;exec-events+;"
     b"qXfer:features:read+;qXfer:auxv:read+;qXfer:exec-file:read+;qXfer:threads:read+;"
     b"qXfer:siginfo:read+;QPassSignals+;QCatchSyscalls+" % packets.LIMIT
 )
 WATCH_PERMISSIONS = {b"2": 2, b"3": 1, b"4": 3}
-FILE_SLICE = 0x1000
+FILE_SLICE = packets.LIMIT // 2 - 0x40  # each byte may take two
 
 
 class Commands:
     """Answers packets for one session. `running` is true from a resumption until the stop reply."""
 
-    def __init__(self, session: Session, connection: Connection, multiprocess: bool) -> None:
+    def __init__(self, session: Session, connection: Connection, forks: Forks) -> None:
         self.session = session
         self.connection = connection
-        self.multiprocess = multiprocess
+        self.multiprocess = False
+        self._forks = forks
+        self._child = 0
         self.running = False
         self._memory = Memory(session.process)
-        self._files = Files(session.process)
+        self.files = Files(session.process)
         self._registers = debugger_registers()
         self._selected = 0
         self._by_letter: dict[bytes, Callable[[bytes], bytes | None]] = {
@@ -91,7 +96,7 @@ class Commands:
         if text.startswith(b"p"):
             process, dot, text = text[1:].partition(b".")
             if process not in (b"-1", b"0") and number(process) != self.session.pid:
-                raise ValueError("no such process")
+                raise LookupError("no such process")
             if not dot:
                 return -1
         return -1 if text == b"-1" else number(text)
@@ -103,7 +108,16 @@ class Commands:
             raise LookupError("no thread")
         return thread
 
+    def _child_named(self, thread: bytes) -> int:
+        """Return the process id in a thread id if it is that of a child that waits, else 0."""
+        process = thread[1:].partition(b".")[0] if thread.startswith(b"p") else b"0"
+        pid = 0 if process == b"-1" else number(process)
+        return pid if self._forks.waiting(pid) else 0
+
     def _select(self, rest: bytes) -> bytes:
+        self._child = self._child_named(rest[1:])
+        if self._child:
+            return OK
         tid = self._parse_thread(rest[1:])
         if rest[:1] == b"g":
             if tid > 0 and tid not in self.session.threads:
@@ -112,6 +126,8 @@ class Commands:
         return OK
 
     def _alive(self, rest: bytes) -> bytes:
+        if self._child_named(rest):
+            return OK
         if self._parse_thread(rest) not in self.session.threads:
             raise LookupError("no such thread")
         return OK
@@ -193,6 +209,8 @@ class Commands:
         kind, _, place = rest.partition(b",")
         address, _, size = (place.partition(b";")[0]).partition(b",")
         start, length = number(address), number(size)
+        if self._child:
+            return OK  # a child has the points of its parent until it is free
         session = self.session
         if kind in (b"0", b"1"):
             if start % 4 or not core.set_breakpoint(start, on):
@@ -215,9 +233,14 @@ class Commands:
         self.running = True
 
     def _detach(self, rest: bytes) -> bytes:
-        if rest.startswith(b";") and number(rest[1:]) != self.session.pid:
-            raise ValueError("no such process")
+        pid = number(rest[1:]) if rest else self.session.pid
+        if self._forks.waiting(pid):
+            self._forks.settle(pid, FREE)
+            return OK
+        if pid != self.session.pid:
+            raise LookupError("no such process")
         self.connection.send(OK)
+        self._forks.settle(self._forks.any_waiting(), ADOPT)
         self.session.detach()
         return b""
 
@@ -229,9 +252,13 @@ class Commands:
             self._resume(b";" + arguments)
             return None
         if name == b"Kill":
-            self.connection.send(OK)
-            kill(self.session.pid)
-            return None
+            pid = number(arguments)
+            if pid != self.session.pid and not self._forks.waiting(pid):
+                raise LookupError("no such process")
+            if pid == self.session.pid:
+                self.connection.send(OK)  # there is no later
+            kill(pid)
+            return OK
         if name.startswith(b"File:"):
             return self._file(rest[5:])
         return b""
@@ -245,17 +272,17 @@ class Commands:
                 return b"F0"
             if name == b"open":
                 path, flags, _ = rest.split(b",")
-                return b"F%x" % self._files.open(unhex(path), number(flags))
+                return b"F%x" % self.files.open(unhex(path), number(flags))
             if name == b"pread":
                 handle, size, offset = (number(part) for part in rest.split(b","))
-                return _content(self._files.read(handle, min(size, FILE_SLICE), offset))
+                return _content(self.files.read(handle, min(size, FILE_SLICE), offset))
             if name == b"close":
-                self._files.close(number(rest))
+                self.files.close(number(rest))
                 return b"F0"
             if name == b"fstat":
-                return _content(self._files.stat(number(rest)))
+                return _content(self.files.stat(number(rest)))
             if name == b"readlink":
-                return _content(self._files.read_link(unhex(rest)))
+                return _content(self.files.read_link(unhex(rest)))
         except OSError as error:
             return b"F-1,%x" % (error.errno or EINVAL)
         return b""
@@ -264,7 +291,9 @@ class Commands:
 
     def _query(self, rest: bytes) -> bytes:
         if rest.startswith(b"Supported"):
-            self.multiprocess = b"multiprocess+" in rest[9:].lstrip(b":").split(b";")
+            offered = rest[9:].lstrip(b":").split(b";")
+            self.multiprocess = b"multiprocess+" in offered
+            self._forks.wanted = self.multiprocess and b"fork-events+" in offered
             return FEATURES
         if rest == b"C":
             return b"QC" + self.thread_id(self._thread().task.tid)

@@ -130,6 +130,13 @@ class Connection:
         self._last = b""
         self.acknowledge = acknowledge
 
+    def inherit(self) -> None:
+        """In the child of a fork: have what wakes it, and the lock, for itself."""
+        posix.close(self._event)
+        event = core.host_call(NUMBERS["eventfd2"], 0, SOCK_CLOEXEC)
+        self._event = out_of_the_way(_must(event, "eventfd"))
+        self._lock = allocate_lock()
+
     @property
     def descriptors(self) -> tuple[int, int]:
         """The descriptors that the guest must not touch."""

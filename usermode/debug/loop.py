@@ -8,6 +8,7 @@ from errno import EBADF, EINTR
 
 from syscalls.arch.generic64.numbers import NUMBERS
 from syscalls.errors import Restart
+from usermode.debug.forks import FREE
 from usermode.debug.session import STEP, Event
 from usermode.kernel.signals import deliver_pending
 from usermode.kernel.traps import handle
@@ -16,12 +17,17 @@ from usermode.run import run as run_alone
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from usermode.debug.connection import Connection
+    from usermode.debug.forks import Forks
     from usermode.debug.session import Session, Thread
     from usermode.kernel.task import Task
     from usermode.run import Answer
 
 PC, SVC_SIZE = 32, 4
 SIGTRAP = 5
+CLONE, CLONE3 = NUMBERS["clone"], NUMBERS["clone3"]
 EXIT, EXIT_GROUP = NUMBERS["exit"], NUMBERS["exit_group"]
 CLOSE, DUP3, CLOSE_RANGE = NUMBERS["close"], NUMBERS["dup3"], NUMBERS["close_range"]
 LAST_DESCRIPTOR = 0xFFFFFFFF
@@ -33,9 +39,12 @@ Call = tuple[int, ...]
 
 
 class Loop:
-    """Runs the threads of one process. `answer` takes every call, `plain` those of an engine that is not traced."""
+    """Runs the threads of one process. `answer` takes every call, `plain` those of an engine that is not traced.
 
-    __slots__ = ("_answer", "_descriptors", "_plain", "_session", "_traced")
+    `adopted` starts serving the debugger in the child of a fork.
+    """
+
+    __slots__ = ("_adopted", "_answer", "_connection", "_forks", "_plain", "_session", "_traced")
 
     def __init__(
         self,
@@ -43,13 +52,17 @@ class Loop:
         answer: Answer,
         plain: Answer,
         traced: bool,
-        descriptors: tuple[int, ...],
+        connection: Connection,
+        forks: Forks,
+        adopted: Callable[[], None],
     ) -> None:
         self._session = session
         self._answer = answer
         self._plain = plain
         self._traced = traced
-        self._descriptors = sorted(descriptors)
+        self._connection = connection
+        self._forks = forks
+        self._adopted = adopted
 
     def run(self, task: Task, first: Event | None = None) -> None:
         """Run a guest thread. Left only by ThreadExit, or with the process."""
@@ -103,13 +116,14 @@ class Loop:
         try:
             result = self._make_call(thread, call)
         except Restart:
+            self._forks.over(thread)
             session.end_call(thread)
             self._again(task)
             self._signals(thread)
             return None
         if posix.getpid() != session.pid:
-            session.forget()
-            return result
+            return self._in_child(thread, result)
+        self._forks.over(thread)
         if not session.end_call(thread) and result == -EINTR:
             self._again(task)
             return None
@@ -120,6 +134,18 @@ class Loop:
             result = None
         return self._after_call(thread, result)
 
+    def _in_child(self, thread: Thread, result: int | None) -> int | None:
+        """Go on free, or as what the debugger looks at now."""
+        if thread.fork_pipe is None or self._forks.verdict(thread) == FREE:
+            self._connection.close()
+            self._session.forget()
+            return result
+        self._session.adopt(thread)
+        if result is not None:
+            thread.task.engine.set(0, result)
+        self._adopted()
+        return None
+
     @staticmethod
     def _again(task: Task) -> None:
         """Have the thread make its call once more."""
@@ -128,13 +154,16 @@ class Loop:
     def _make_call(self, thread: Thread, call: Call) -> int | None:
         session, task = self._session, thread.task
         number, arguments = call[0], call[1:]
-        if number == EXIT_GROUP or (number == EXIT and len(session.threads) == 1):
+        ours = self._connection.descriptors
+        if number in (CLONE, CLONE3):
+            thread.fork_pipe = self._forks.prepare()
+        elif number == EXIT_GROUP or (number == EXIT and len(session.threads) == 1):
             session.end_process(thread, b"W", arguments[0] & 0xFF)
         elif number == EXIT:
             session.leave(thread)  # the first thread does not unwind to run()
-        elif number == CLOSE and arguments[0] & LAST_DESCRIPTOR in self._descriptors:
+        elif number == CLOSE and arguments[0] & LAST_DESCRIPTOR in ours:
             return -EBADF
-        elif number == DUP3 and arguments[1] & LAST_DESCRIPTOR in self._descriptors:
+        elif number == DUP3 and arguments[1] & LAST_DESCRIPTOR in ours:
             return -EBADF
         elif number == CLOSE_RANGE:
             return self._close_range(task, arguments)
@@ -143,7 +172,7 @@ class Loop:
     def _close_range(self, task: Task, arguments: tuple[int, ...]) -> int | None:
         """Make close_range(2) around our own descriptors."""
         first, last = (argument & LAST_DESCRIPTOR for argument in arguments[:2])
-        for fd in self._descriptors:
+        for fd in sorted(self._connection.descriptors):
             if first <= fd <= last:
                 if first < fd:
                     before = (first, fd - 1, *arguments[2:])

@@ -15,8 +15,9 @@ from syscalls.host.x86_64 import NUMBERS
 from usermode.debug.caught import CaughtActions
 from usermode.debug.commands import Commands
 from usermode.debug.connection import Connection, accept
+from usermode.debug.forks import Forks
 from usermode.debug.loop import Loop
-from usermode.debug.packets import INTERRUPT
+from usermode.debug.packets import INTERRUPT, unhex
 from usermode.debug.session import Event, Session
 from usermode.debug.signal_numbers import from_gdb, to_gdb
 from usermode.errors import UsermodeError
@@ -44,7 +45,9 @@ class Server:
         process.actions = self._actions
         self.session = Session(process, self._actions, connection.wake)
         self.session.last_word = self._last_word
-        self._commands = Commands(self.session, connection, multiprocess=False)
+        self.forks = Forks(self.session)
+        self._commands = Commands(self.session, connection, self.forks)
+        self._report: Callable[[Exception], int]
 
     # ---- hooks of usermode.kernel ----
 
@@ -56,6 +59,10 @@ class Server:
         """Tell that the process ends by a signal."""
         self.session.died(task, number)
 
+    def forked(self, task: Task, pid: int) -> None:
+        """Tell of a child, which waits until the debugger has decided about it."""
+        self.forks.report(self.session.threads[task.tid], pid)
+
     def hand_over(self) -> list[bytes]:
         """Return the options by which the next program takes the debugger over."""
         fd = self._connection.fd
@@ -64,11 +71,19 @@ class Server:
         calls = session.caught_calls
         state = (
             b"%d" % fd,
-            b"%d" % (self._connection.acknowledge | self._commands.multiprocess << 1),
+            b"%d" % (self._flags()),
             b",".join(b"%d" % to_gdb(number) for number in session.passed_signals),
             ALL_CALLS if calls is None else b",".join(b"%d" % number for number in calls),
+            b",".join(
+                b"%d=%b" % (handle, path.hex().encode())
+                for handle, path in self._commands.files.state()
+            ),
         )
         return [b"--gdb-connection", b":".join(state)]
+
+    def _flags(self) -> int:
+        multiprocess = self._commands.multiprocess
+        return self._connection.acknowledge | multiprocess << 1 | self.forks.wanted << 2
 
     def keep(self) -> None:
         """Do not hand the debugger over after all."""
@@ -80,13 +95,18 @@ class Server:
         """Go on with what hand_over() told. Raises UsermodeError."""
         self._commands.running = True  # the debugger waits for the first stop
         try:
-            _, flags, passed, calls = state.split(b":")
+            _, flags, passed, calls, files = state.split(b":")
             self._connection.acknowledge = bool(int(flags) & 1)
             self._commands.multiprocess = bool(int(flags) & 2)
+            self.forks.wanted = bool(int(flags) & 4)
             session = self.session
             session.passed_signals = frozenset(from_gdb(int(n)) for n in passed.split(b",") if n)
             wanted = frozenset(int(n) for n in calls.split(b",") if n != ALL_CALLS and n)
             session.caught_calls = None if calls == ALL_CALLS else wanted
+            for file in files.split(b","):
+                handle, _, path = file.partition(b"=")
+                if path:
+                    self._commands.files.restore(int(handle), unhex(path))
         except ValueError:
             raise UsermodeError("--gdb-connection: no state", status=USAGE_STATUS) from None
 
@@ -94,6 +114,8 @@ class Server:
         """Serve from now on, in a thread of its own. `report` is told of an error of ours."""
         started = allocate_lock()
         started.acquire()
+
+        self._report = report
 
         def serve() -> None:
             started.release()
@@ -112,6 +134,11 @@ class Server:
         started.acquire()
         # With its first thread the host's libc takes a signal for itself.
         self._actions.set(SIGSETXID, self._actions.get(SIGSETXID))
+
+    def serve_child(self) -> None:
+        """In the child of a fork that the debugger follows."""
+        self._connection.inherit()
+        self.start(self._report)
 
     def _serve(self) -> None:
         session, connection, commands = self.session, self._connection, self._commands
@@ -174,7 +201,7 @@ def debug(
     if handed:
         server.take_over(handed)
     process.debugger = server
-    loop = Loop(server.session, answer, plain, traced, connection.descriptors)
+    loop = Loop(server.session, answer, plain, traced, connection, server.forks, server.serve_child)
     pending: list[Event] = [first]
 
     def run(task: Task) -> None:

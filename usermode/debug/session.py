@@ -72,6 +72,7 @@ class Thread:
         "abandon",
         "action",
         "event",
+        "fork_pipe",
         "gate",
         "known_call",
         "passed",
@@ -90,6 +91,7 @@ class Thread:
         self.range = (0, 0)
         self.signal = 0
         self.event: Event | None = None
+        self.fork_pipe: tuple[int, int] | None = None
         self.gate = allocate_lock()
         self.gate.acquire()
         self.serial = self.known_call = 0
@@ -206,6 +208,12 @@ class Session:
             thread.serial += 1
             return True
 
+    def back_in_call(self, thread: Thread) -> None:
+        """After a report in the midst of a call: it goes on."""
+        with self.lock:
+            thread.state = CALL
+            thread.serial += 1
+
     def end_call(self, thread: Thread) -> bool:
         """Leave a system call when it is the thread's turn; False if the debugger takes it out for its registers."""
         while True:
@@ -235,6 +243,16 @@ class Session:
         for thread in self.threads.values():
             if thread.state == RUNNING:
                 thread.task.engine.interrupt(True)
+
+    def adopt(self, thread: Thread) -> None:
+        """In the child of a fork: it is the debugged process from now on, and stopped."""
+        self.lock = allocate_lock()
+        self.pid = posix.getpid()
+        self.threads = {thread.task.tid: thread}
+        self.halted = True
+        self.current = thread
+        thread.action = thread.event = None
+        thread.state = RUNNING
 
     def forget(self) -> None:
         """In the child of a fork: no debugger, no points. The other threads and their locks are the parent's."""

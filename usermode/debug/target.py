@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import posix
-from errno import EBADF, EFAULT, EINVAL, ENOENT
+from errno import EBADF, EFAULT, EINVAL, EISDIR, ENOENT
 
 import _usermode_core as core
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 AT_FDCWD = -100
 PAGE = 4096
 O_ACCMODE = 3
+S_IFMT, S_IFDIR = 0o170000, 0o040000
 STAT_FIELDS = ("st_dev", "st_ino", "st_mode", "st_nlink", "st_uid", "st_gid", "st_rdev")
 
 
@@ -81,35 +82,42 @@ class Memory:
 
 
 class Files:
-    """The files that the debugger opens, by the guest's paths: vFile packets, for reading only."""
+    """The files that the debugger opens, by the guest's paths: vFile packets, for reading only.
+
+    A handle stands for a path, or for the text of the guest's view of /proc. A file is open only while it is read: a
+    descriptor would be in the guest's way, and the guest's to close.
+    """
 
     __slots__ = ("_open", "_process")
 
     def __init__(self, process: Process) -> None:
         self._process = process
-        self._open: dict[int, int | bytes] = {}
+        self._open: dict[int, _Path | bytes] = {}
 
     def open(self, path: bytes, flags: int) -> int:
         """Open a file for reading. Raises OSError."""
         if flags & O_ACCMODE:
             raise OSError(EINVAL, "")
         paths = self._process.paths
-        fd = posix.open(paths.resolve(AT_FDCWD, path, True)[1], posix.O_RDONLY | posix.O_CLOEXEC)
-        handle = next(i for i in range(3, 3 + len(self._open) + 1) if i not in self._open)
-        view = paths.special(AT_FDCWD, path)
-        if view is None or view in (b"exe", b"mem"):
-            self._open[handle] = fd
-            return handle
-        try:
-            text = b""
-            while piece := posix.read(fd, 1 << 16):
-                text += piece
-        finally:
-            posix.close(fd)
-        self._open[handle] = paths.content(view, text)
+        file = _Path(paths.resolve(AT_FDCWD, path, True)[1])
+        with file as fd:
+            if posix.fstat(fd).st_mode & S_IFMT == S_IFDIR:
+                raise OSError(EISDIR, "")
+            view = paths.special(AT_FDCWD, path)
+            text = None if view in (None, b"exe", b"mem") else _read_all(fd)
+        handle = next(i for i in range(len(self._open) + 1) if i not in self._open)
+        self._open[handle] = file if view is None or text is None else paths.content(view, text)
         return handle
 
-    def _get(self, handle: int) -> int | bytes:
+    def state(self) -> list[tuple[int, bytes]]:
+        """Return (handle, host path) of the open files, for the next program: debuggers keep them over execve(2)."""
+        return [(i, file.path) for i, file in self._open.items() if isinstance(file, _Path)]
+
+    def restore(self, handle: int, path: bytes) -> None:
+        """Take over what state() returned."""
+        self._open[handle] = _Path(path)
+
+    def _get(self, handle: int) -> _Path | bytes:
         try:
             return self._open[handle]
         except KeyError:
@@ -120,21 +128,21 @@ class Files:
         file = self._get(handle)
         if isinstance(file, bytes):
             return file[offset : offset + size]
-        return posix.pread(file, size, offset)
+        with file as fd:
+            return posix.pread(fd, size, offset)
 
     def close(self, handle: int) -> None:
         """close(2). Raises OSError."""
-        file = self._get(handle)
+        self._get(handle)
         del self._open[handle]
-        if isinstance(file, int):
-            posix.close(file)
 
     def stat(self, handle: int) -> bytes:
         """fstat(2): a struct stat of the protocol, big-endian (gdb's manual, E.13.9). Raises OSError."""
         file = self._get(handle)
         if isinstance(file, bytes):
             return bytes(28) + len(file).to_bytes(8, "big") + bytes(28)
-        found = posix.fstat(file)
+        with file as fd:
+            found = posix.fstat(fd)
         words = b"".join(
             (getattr(found, name) & 0xFFFFFFFF).to_bytes(4, "big") for name in STAT_FIELDS
         )
@@ -152,6 +160,30 @@ class Files:
             return paths.guest_name(paths.executable)
         directory, name = paths.resolve(AT_FDCWD, path, False)
         return posix.readlink(name, dir_fd=directory if directory >= 0 else None)
+
+
+class _Path:
+    """A host file by its path: `with` opens it, and gives the descriptor."""
+
+    __slots__ = ("_fd", "path")
+
+    def __init__(self, path: bytes) -> None:
+        self.path = path
+        self._fd = -1
+
+    def __enter__(self) -> int:
+        self._fd = posix.open(self.path, posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NONBLOCK)
+        return self._fd
+
+    def __exit__(self, *unused: object) -> None:
+        posix.close(self._fd)
+
+
+def _read_all(fd: int) -> bytes:
+    text = b""
+    while piece := posix.read(fd, 1 << 16):
+        text += piece
+    return text
 
 
 def thread_name(pid: int, tid: int) -> bytes:

@@ -117,6 +117,8 @@ def fork(task: Task, request: Request) -> int:
     finally:
         signals.set_host_mask(task.blocked)
     if pid:
+        if task.process.debugger is not None:
+            task.process.debugger.forked(task, pid)
         if vfork_pipe:
             posix.close(vfork_pipe[1])
             posix.read(vfork_pipe[0], 1)

@@ -33,6 +33,8 @@ def vfork(task: Task, request: Request) -> int:
     if not request.flags & CLONE_VFORK:
         task.process.unsupported("CLONE_VM without CLONE_VFORK and CLONE_THREAD")
         raise OSError(EINVAL, "")
+    if task.process.debugger is not None:
+        return _copy(task, request)
     state = task.engine.snapshot()
     signals.set_host_mask(signals.ASK)
     try:
@@ -76,6 +78,6 @@ def _run(task: Task, request: Request) -> int:
 
 
 def _copy(task: Task, request: Request) -> int:
-    """The developer's build cannot redirect libc's calls: the child gets a copy of the memory."""
+    """Give the child a copy: a debugger looks at one process, and the developer's build cannot redirect libc's calls."""
     request.flags &= ~(CLONE_VM | CLONE_SIGHAND)
     return fork(task, request)

@@ -287,6 +287,45 @@ def test_stays_with_the_parent_and_over_exec(start: Start) -> None:
     assert guest.stdout() == b"fork 7\nsecond\nvfork 9\nsecond\n"
 
 
+def test_tells_of_forks_and_stays_with_the_parent(start: Start) -> None:
+    guest = start("programs")
+    seen = guest.gdb("catch fork", "break child", "continue", "continue", "continue")
+    assert seen.count("Catchpoint 1 (forked process") == 2, seen
+    assert seen.count("[Detaching after fork from child process") == 2
+    assert "hit Breakpoint" not in seen
+    assert guest.stdout() == b"fork 7\nsecond\nvfork 9\nsecond\n"
+    assert guest.status() == 9
+
+
+def test_follows_a_child(start: Start) -> None:
+    guest = start("programs")
+    seen = guest.gdb(
+        *("set follow-fork-mode child", "break child", "watch *(int *)$sp", "delete 2"),
+        *("continue", "backtrace", "stepi", "finish", "continue"),
+    )
+    assert "[Attaching after Thread" in seen, seen
+    assert re.search(r"hit Breakpoint 1(\.\d)?, child \(\)", seen), seen
+    assert "Value returned is $1 = 7" in seen
+    assert "[Inferior 2 (process" in seen
+    assert "exited with code 07]" in seen
+    assert guest.status() == 9, "the parent goes on alone"
+    assert guest.stdout() == b"fork 7\nsecond\nvfork 9\nsecond\n"
+
+
+def test_follows_a_child_into_another_program(start: Start) -> None:
+    guest = start("programs")
+    seen = guest.gdb(
+        *("catch fork", "continue", "delete", "set follow-fork-mode parent", "tbreak vfork"),
+        *("continue", "set follow-fork-mode child", "break second", "continue", "backtrace 1"),
+        "continue",
+    )
+    assert "is executing new program" in seen, seen
+    assert re.search(r"hit Breakpoint \d(\.\d)?, second \(\)", seen), seen
+    assert "exited with code 011]" in seen
+    assert guest.status() == 9
+    assert guest.stdout() == b"fork 7\nsecond\nvfork 9\nsecond\n"
+
+
 def test_maps_show_the_guest(start: Start) -> None:
     guest = start("values")
     seen = guest.gdb("info proc mappings")
