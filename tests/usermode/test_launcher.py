@@ -152,11 +152,10 @@ class Task:
         class settings:
             debug = {debug!r}
 
-def broken(task, answer):
+def broken(task):
     raise RuntimeError("a bug")
 
-launcher.run = broken
-_thread.start_new_thread(launcher.run_guarded, (Task, None))
+_thread.start_new_thread(launcher.run_guarded, (Task, broken))
 time.sleep(20)
 """
 
