@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from errno import EINVAL
+from errno import EBUSY, EINVAL
 
 import _usermode_core as core
 
@@ -27,11 +27,14 @@ if TYPE_CHECKING:
 OK = b"OK"
 FEATURES = (
     b"PacketSize=%x;QStartNoAckMode+;multiprocess+;swbreak+;hwbreak+;vContSupported+;"
-    b"fork-events+;exec-events+;"
+    b"fork-events+;exec-events+;no-resumed+;"
     b"qXfer:features:read+;qXfer:auxv:read+;qXfer:exec-file:read+;qXfer:threads:read+;"
     b"qXfer:siginfo:read+;QPassSignals+;QCatchSyscalls+" % packets.LIMIT
 )
 WATCH_PERMISSIONS = {b"2": 2, b"3": 1, b"4": 3}
+STOPPED_ONLY = frozenset((b"?", *(b"%c" % letter for letter in b"gGpPMXZzcsCSDH")))
+"""The requests that want the guest's threads stopped, as gdb sees to itself."""
+
 FILE_SLICE = packets.LIMIT // 2 - 0x40  # each byte may take two
 
 
@@ -78,6 +81,8 @@ class Commands:
         handler = self._by_letter.get(packet[:1])
         if handler is None:
             return b""
+        if self.running and (packet[:1] in STOPPED_ONLY or packet.startswith(b"vCont;")):
+            return b"E%02x" % EBUSY
         try:
             return handler(packet[1:])
         except OSError as error:
@@ -135,7 +140,9 @@ class Commands:
     def stop_reply(self) -> bytes:
         """Tell why the guest is stopped, and some registers with it."""
         thread = self.session.current
-        if thread is None or self.running:
+        if self.session.nobody_runs:
+            return b"N"
+        if thread is None:
             return b""
         self._selected = thread.task.tid
         event = thread.event

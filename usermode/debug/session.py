@@ -121,6 +121,7 @@ class Session:
         self.halted = True
         self.detached = False
         self.over = False
+        self.nobody_runs = False
         self.current: Thread | None = None
         self.breakpoints: set[int] = set()
         self.watchpoints: set[tuple[int, int, int]] = set()
@@ -146,6 +147,14 @@ class Session:
         """Forget a thread that ends, before it gives up its engine."""
         with self.lock:
             self.threads.pop(thread.task.tid, None)
+            nobody = not any(other.action for other in self.threads.values())
+            if nobody and self.threads and not self.halted and not self.detached:
+                self.halted = self.nobody_runs = True
+                self.current = next(iter(self.threads.values()))
+            else:
+                nobody = False
+        if nobody:
+            self._wake()
 
     def turn(self, thread: Thread) -> bool:
         """Wait until the thread may run guest code. False when there is no debugger any more."""
@@ -303,6 +312,7 @@ class Session:
                 thread.action, thread.signal, thread.range = actions(thread)
                 if thread.action:
                     thread.event = None
+            self.nobody_runs = False
             self.halted = False
             for thread in self.threads.values():
                 thread.open_gate()

@@ -169,6 +169,16 @@ def test_a_watchpoint_that_another_thread_hits(start: Start) -> None:
     assert guest.stdout() == b"shared 600 sum 1200 watched 9\n"
 
 
+def test_the_only_thread_that_may_run_ends(start: Start) -> None:
+    guest = start("threads")
+    seen = guest.gdb(
+        *("break work", "continue", "delete", "set scheduler-locking on", "continue"),
+        *("set scheduler-locking off", "thread 1", "continue"),
+    )
+    assert "No unwaited-for children left" in seen, seen
+    assert guest.stdout() == b"shared 600 sum 1200 watched 9\n"
+
+
 def test_signals_are_reported_first(start: Start) -> None:
     guest = start("signals")
     seen = guest.gdb(

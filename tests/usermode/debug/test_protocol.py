@@ -144,6 +144,20 @@ def test_breakpoints_are_not_seen_in_memory(guest: Debugged) -> None:
         assert packets.ask(b"p20") == entry
 
 
+def test_requests_at_a_running_program_are_refused(
+    interpreter: Path, guest_cc: Callable[..., Path], tmp_path: Path
+) -> None:
+    program = guest_cc(HERE / "waits.c", "-O0")
+    with debugged(interpreter, tmp_path, [program, "spin"]) as guest, guest.connect() as packets:
+        packets.send(b"$vCont;c#a8")
+        for request in (b"g", b"P0=0000000000000000", b"Z0,400000,4", b"vCont;c", b"c", b"D"):
+            assert packets.ask(request) == b"E10"
+        assert packets.ask(b"m400000,4") == b"7f454c46"
+        packets.send(b"\x03")
+        assert packets.packet().startswith(b"T02thread:")
+        assert len(packets.ask(b"g")) > 1000
+
+
 def test_the_exit_status_is_told(guest: Debugged) -> None:
     with guest.connect() as packets:
         assert packets.ask(b"c") == b"W06"
