@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -36,3 +37,18 @@ def test_other_library(archive: bytes, tmp_path: Path) -> None:
 
 def test_missing_library(tmp_path: Path) -> None:
     assert "missing" in (check_unicorn.problem(tmp_path / "libunicorn.a") or "")
+
+
+def test_each_function_is_replaced_once() -> None:
+    """The linker takes the first of several definitions without a word (--allow-multiple-definition)."""
+    core = ROOT / "usermode/core"
+    names = (core / "wraps").read_text().split()
+    assert len(names) == len(set(names)), "a name twice in usermode/core/wraps"
+    defined = [
+        name
+        for source in sorted(core.glob("*.c"))
+        for name in re.findall(
+            r"^[\w *]*\b__wrap_(\w+)\([^;{]*\{", source.read_text(), re.MULTILINE
+        )
+    ]
+    assert len(defined) == len(set(defined)), f"defined twice: {sorted(defined)}"

@@ -167,7 +167,7 @@ void engine_return_to_block(struct engine *e);
 #define WATCHPOINTS 64
 enum watch { WATCH_NONE = 0, WATCH_PAGE_WRITES = 1, WATCH_PAGE_ALL = 2, WATCH_HIT = 4 };
 extern _Atomic unsigned watchpoint_count;
-bool breakpoint_at(uint64_t address);
+uint32_t debug_instruction(uint64_t address, uint32_t instruction);
 bool breakpoint_change(uint64_t address, bool set);
 bool watchpoint_change(uint64_t start, uint64_t size, unsigned permission, bool set);
 enum watch watch_access(uint64_t address, uint64_t size, unsigned needed);

@@ -34,14 +34,12 @@ static _Atomic unsigned breakpoint_count;
 _Atomic unsigned watchpoint_count;
 
 extern void cpu_loop_exit_restore_aarch64(void *cpu, uintptr_t host_pc) __attribute__((noreturn));
-uint32_t __real_cpu_ldl_code_aarch64(void *env, uint64_t address);
-uint32_t __wrap_cpu_ldl_code_aarch64(void *env, uint64_t address);
 void __real_cpu_loop_exit_atomic_aarch64(void *cpu, uintptr_t host_pc) __attribute__((noreturn));
 void __wrap_cpu_loop_exit_atomic_aarch64(void *cpu, uintptr_t host_pc) __attribute__((noreturn));
 
 /* ---- breakpoints ---- */
 
-bool breakpoint_at(uint64_t address) {
+static bool breakpoint_at(uint64_t address) {
     unsigned count = atomic_load_explicit(&breakpoint_count, memory_order_acquire);
     for (unsigned i = 0; i < count; i++) {
         if (breakpoints[i] == address) {
@@ -51,8 +49,8 @@ bool breakpoint_at(uint64_t address) {
     return false;
 }
 
-uint32_t __wrap_cpu_ldl_code_aarch64(void *env, uint64_t address) {
-    uint32_t instruction = __real_cpu_ldl_code_aarch64(env, address);
+/* What the translator is to take for the instruction at an address. */
+uint32_t debug_instruction(uint64_t address, uint32_t instruction) {
     return breakpoint_at(address) ? BREAKPOINT_INSTRUCTION : instruction;
 }
 

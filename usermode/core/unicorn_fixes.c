@@ -82,7 +82,7 @@ void __wrap_gen_intermediate_code_aarch64(void *cpu, void *block, int limit) {
 }
 
 uint32_t __wrap_cpu_ldl_code_aarch64(void *env, uint64_t address) {
-    instruction = __real_cpu_ldl_code_aarch64(env, address);
+    instruction = debug_instruction(address, __real_cpu_ldl_code_aarch64(env, address));
     return instruction;
 }
 
