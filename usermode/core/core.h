@@ -27,11 +27,11 @@ enum stop {
     STOP_UNDEFINED = 3, /* undefined or privileged instruction at PC */
     STOP_ALIGNMENT = 4, /* misaligned exclusive, acquire, release or atomic access */
     STOP_BREAKPOINT = 5,
-    STOP_SIGNAL = 6,   /* a caught host signal waits in `pending` */
-    STOP_PC_ALIGN = 7, /* branch to an address that is no multiple of 4 */
-    STOP_BUS = 8,      /* host SIGBUS behind a permitted access: fault_address, fault_access */
-    STOP_ENGINE = 9,   /* Unicorn itself failed: engine.error */
-    STOP_GONE = 10,    /* the process whose code ran here has ended: see proxy.c */
+    STOP_SIGNAL = 6,     /* a caught host signal waits in `pending` */
+    STOP_PC_ALIGN = 7,   /* branch to an address that is no multiple of 4 */
+    STOP_BUS = 8,        /* host SIGBUS behind a permitted access: fault_address, fault_access */
+    STOP_ENGINE = 9,     /* Unicorn itself failed: engine.error */
+    STOP_GONE = 10,      /* the process whose code ran here has ended: see proxy.c */
     STOP_INTERRUPT = 11, /* another thread asked for it: ATTEND_STOP */
     STOP_STEP = 12,      /* the single step is done */
     STOP_WATCH = 13,     /* an access that a watchpoint waits for: fault_address, fault_access */

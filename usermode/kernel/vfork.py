@@ -78,6 +78,6 @@ def _run(task: Task, request: Request) -> int:
 
 
 def _copy(task: Task, request: Request) -> int:
-    """Give the child a copy: a debugger looks at one process, and the developer's build cannot redirect libc's calls."""
+    """Give the child a copy: a debugger looks at one process; the developer's build cannot redirect libc's calls."""
     request.flags &= ~(CLONE_VM | CLONE_SIGHAND)
     return fork(task, request)
