@@ -30,6 +30,10 @@ EPOLL_OUT = 9
 POINTER_IF_USED = 10
 """A pointer for some operations only, else anything: a value that is no guest address is replaced by
 one that is never mapped, so that the kernel says EFAULT if, and only if, it looks there."""
+WAIT_MASK = 11
+"""The signal mask for as long as the call waits, a sigset_t; the next argument is its size."""
+WAIT_MASK_PAIR = 12
+"""The address of such a pair of arguments: pselect6(2)."""
 
 MAX_ARGUMENTS = 6
 
@@ -43,6 +47,20 @@ class Host:
 
 HOST: Final = Host()
 """`run=HOST`: the core hands the call to the host kernel."""
+
+
+class Core:
+    """The type of CORE."""
+
+    def __repr__(self) -> str:
+        return "CORE"
+
+
+CORE: Final = Core()
+"""`run=CORE`: the core answers the call itself."""
+
+CORE_CALLS = ("rt_sigprocmask", "rt_sigreturn")
+"""Those it can answer: enum core_call in usermode/core/core.h."""
 
 
 class Kind:
@@ -95,8 +113,8 @@ class Call:
         self,
         name: str,
         kinds: tuple[Kind, ...],
-        run: Host | Callable[..., int] | None,
-        special: Callable[..., int] | None,
+        run: Host | Core | Callable[..., int] | None,
+        special: Callable[..., int | None] | None,
         refuse: int,
         because: str,
         partly: str,
@@ -124,7 +142,7 @@ class Call:
 def call(
     name: str,
     *kinds: Kind,
-    run: Host | Callable[..., int] | None = None,
+    run: Host | Core | Callable[..., int] | None = None,
     special: Callable[..., Any] | None = None,
     refuse: int = 0,
     because: str = "",
@@ -132,9 +150,9 @@ def call(
 ) -> Call:
     """Describe the system call `name` and its arguments.
 
-    run: HOST, or the handler, which gets the thread and the decoded arguments.
-    special: for a HOST call, the handler for what the core hands back: paths in the sysroot or of the /proc
-        view (without it `handlers.paths.host_with_paths`).
+    run: HOST, CORE, or the handler, which gets the thread and the decoded arguments.
+    special: for a HOST or CORE call, the handler for what the core hands back: paths in the sysroot or of
+        the /proc view (without it `handlers.paths.host_with_paths`).
     refuse, because: the errno that is all the guest gets, and the reason.
     partly: what does not work, or not as on a real machine.
     """
@@ -142,8 +160,10 @@ def call(
         raise ValueError(f"{name}: give either run= or refuse=")
     if bool(refuse) != bool(because):
         raise ValueError(f"{name}: refuse= and because= belong together")
-    if special is not None and run is not HOST:
-        raise ValueError(f"{name}: special= is for run=HOST")
+    if special is not None and not isinstance(run, Host | Core):
+        raise ValueError(f"{name}: special= is for run=HOST and run=CORE")
+    if isinstance(run, Core) and name not in CORE_CALLS:
+        raise ValueError(f"{name}: the core cannot answer it")
     if len(kinds) > MAX_ARGUMENTS:
         raise ValueError(f"{name}: {len(kinds)} arguments")
     return Call(name, kinds, run, special, refuse, because, partly)

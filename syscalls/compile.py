@@ -13,7 +13,7 @@ from typing import NamedTuple
 from syscalls import call as treat
 from syscalls.arch import guest
 from syscalls.arch.generic64.structs import STAT as GUEST_STAT
-from syscalls.call import HOST, Call
+from syscalls.call import CORE, CORE_CALLS, HOST, Call
 from syscalls.host.x86_64 import NUMBERS as HOST_NUMBERS
 from syscalls.host.x86_64_structs import OPEN_FLAGS as HOST_OPEN_FLAGS
 from syscalls.host.x86_64_structs import STAT as HOST_STAT
@@ -21,7 +21,7 @@ from syscalls.host.x86_64_structs import STAT as HOST_STAT
 ROWS = 512
 """CALL_ROWS in usermode/core/core.h."""
 
-UNKNOWN, PASSED, PYTHON, REFUSED = range(4)
+UNKNOWN, PASSED, PYTHON, REFUSED, BY_CORE = range(5)
 """The `mode` of a row: enum row_mode there."""
 
 WRITES_MEMORY = 1
@@ -38,7 +38,8 @@ class Compiled(NamedTuple):
     """The table in compact form; also what the module `syscalls.compiled` defines.
 
     HOST_ROWS: 512 records of 16 bytes, by the guest's number: u8 mode, u8 flags, i16 host number
-        (PASSED) or errno (REFUSED), u8 treatment of each of six arguments, 6 bytes of padding.
+        (PASSED), errno (REFUSED) or index in CORE_CALLS (BY_CORE), u8 treatment of each of six
+        arguments, 6 bytes of padding.
     HANDLERS: guest number -> (module, function, decoders): one letter for each argument, see
         `dispatch.py`.
     PATH_CALLS: HOST calls with a path and no `special`, for `handlers.paths.host_with_paths`: guest
@@ -65,7 +66,7 @@ def build() -> Compiled:
     path_calls = {}
     for number, row in TABLE.items():
         rows[16 * number : 16 * number + 16] = _record(row)
-        if row.run is HOST:
+        if row.run is HOST or row.run is CORE:
             if row.special is not None:
                 handlers[number] = _handler(row, row.special)
             elif any(kind.treatment == treat.PATH for kind in row.kinds):
@@ -104,6 +105,8 @@ def _record(row: Call) -> bytes:
         mode, host = REFUSED, row.refuse
     elif row.run is HOST:
         mode, host = PASSED, HOST_NUMBERS[row.name]
+    elif row.run is CORE:
+        mode, host = BY_CORE, CORE_CALLS.index(row.name)
     else:
         mode, host = PYTHON, 0
     flags = WRITES_MEMORY if any(kind.bulk for kind in row.kinds) else 0

@@ -30,6 +30,7 @@ NEEDS_PYTHON = -4096
 _ROWS = 512
 _PASSED = 1
 _REFUSED = 3
+_BY_CORE = 4
 
 
 def tables() -> Compiled | ModuleType:
@@ -71,7 +72,7 @@ class Dispatcher:
 
     def call_any(self, task: Task, number: int, arguments: Arguments) -> int | None:
         """Answer a call that has not been through the core, as when every call is traced."""
-        if self.mode(number) == _PASSED:
+        if self.mode(number) in (_PASSED, _BY_CORE):
             result = task.pass_through(number, arguments)
             if result != NEEDS_PYTHON:
                 return result
@@ -91,7 +92,7 @@ class Dispatcher:
             answer = _answer(getattr(module, name), decoders)
         elif path_call is not None:
             answer = _path_answer(path_call)
-        elif self.mode(number) == _PASSED:
+        elif self.mode(number) in (_PASSED, _BY_CORE):
             answer = _pass
         elif self.mode(number) == _REFUSED:
             record = self._rows[16 * number + 2 : 16 * number + 4]

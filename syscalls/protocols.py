@@ -6,7 +6,7 @@ For type checkers: nothing imports this module when a program runs.
 
 from __future__ import annotations
 
-from typing import NoReturn, Protocol
+from typing import Protocol
 
 
 class Memory(Protocol):
@@ -132,10 +132,6 @@ class Task(Protocol):
     def process(self) -> Process:
         """The process."""
 
-    @property
-    def blocked(self) -> int:
-        """The signal mask, bit n-1 for signal n."""
-
     def host(self, number: int, *arguments: int | bytes | bytearray) -> int:
         """Make a host call that may block, by the host's number; bytes go by their address.
 
@@ -159,26 +155,17 @@ class Task(Protocol):
     ) -> None:
         """Set a signal's action for the whole process. Raises OSError(EINVAL)."""
 
-    def set_blocked(self, mask: int, /) -> None:
-        """Set the signal mask."""
+    def waiting_signals(self) -> int:
+        """Return which of SIGSEGV and SIGBUS wait in the emulator, as a set: the host never blocks these."""
 
-    def host_mask(self, mask: int, /) -> bytes:
-        """Return `mask` as a sigset_t that the host thread may have."""
-
-    def held_mask(self) -> int:
-        """Return the set of signals that the emulator holds because they are blocked."""
-
-    def take_held(self, wanted: int, /) -> bytes | None:
-        """Take a held signal that is in the set `wanted`: its siginfo, or None."""
-
-    def suspend(self, mask: int, /) -> NoReturn:
-        """Wait for a signal under the mask `mask`. Raises OSError(EINTR), or Restart like `host`."""
+    def take_waiting(self, wanted: int, /) -> bytes | None:
+        """Take one of them that is in the set `wanted`: its siginfo, or None."""
 
     def on_altstack(self) -> bool:
         """Tell whether the thread runs on its alternate signal stack."""
 
-    def signal_return(self) -> int:
-        """Undo the frame of a signal handler; return the x0 in it."""
+    def broken_frame(self) -> None:
+        """Raise the SIGSEGV of an rt_sigreturn(2) that finds no whole frame."""
 
     def clone(self, words: tuple[int, ...], extended: bool, /) -> int:
         """Start a thread or a process; return its id, 0 in the child.

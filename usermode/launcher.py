@@ -200,9 +200,6 @@ def start(invocation: Invocation) -> None:
     )
     dispatcher = Dispatcher(compiled)
     process = Process(AddressSpace(), signals.Actions(), settings)
-    for number in signals.FAULTS:  # caught by the core, which noted how they were inherited
-        if core.IGNORED_FAULTS >> number - 1 & 1:
-            process.actions.set(number, signals.Action(signals.SIG_IGN))
     process.adopt_limits()
     request = prepare(process, invocation)
     loaded = load(process.space, core, request)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 AT_FDCWD = -100
 SELF = b"/proc/thread-self/exe"  # /proc/self is empty when the first thread has ended
 RLIMIT_STACK = 3
-SIGBUS, SIGSEGV, SIG_IGN = 7, 11, 1
+SIGBUS, SIGSEGV = 7, 11
 FINITE, LARGEST = 8 << 20, 1 << 40
 PERSONALITY_ASK, ADDR_COMPAT_LAYOUT = 0xFFFFFFFF, 0x0200000
 PAGE, PATH_MAX = 4096, 4096
@@ -70,8 +70,7 @@ def restart(invocation: Invocation) -> NoReturn:
             options += [b"--program-fd", b"%d" % invocation.fd]
         argv = [b"usermode-aarch64", *options, b"--", invocation.path, *invocation.argv[1:]]
         for number in SIGBUS, SIGSEGV:  # caught by now, so exec would make them default
-            if core.IGNORED_FAULTS >> number - 1 & 1:
-                core.signal_set(number, SIG_IGN, 0)
+            core.release_fault(number)
         try:
             envp = core.environment() if invocation.envp is None else invocation.envp
             core.execute(AT_FDCWD, SELF, argv, envp, 0)

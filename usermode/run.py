@@ -34,11 +34,6 @@ def run(task: Task, answer: Answer) -> None:
                 engine.set(PC, engine.get(PC) - SVC_SIZE)
                 deliver_pending(task)
                 continue
-            if task.held:
-                if result is not None:
-                    engine.set(0, result)
-                    result = None
-                deliver_pending(task)
         elif stop == stops.SIGNAL:
             deliver_pending(task)
         else:

@@ -11,12 +11,9 @@ from syscalls.host.x86_64 import NUMBERS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import NoReturn
-
     from syscalls.protocols import Task
 
 SIGSET_SIZE = 8
-SIG_BLOCK, SIG_UNBLOCK, SIG_SETMASK = 0, 1, 2
 SS_ONSTACK, SS_DISABLE, SS_AUTODISARM = 1, 2, 1 << 31
 MINSIGSTKSZ = 5120  # <asm/signal.h> of the guest
 
@@ -48,33 +45,9 @@ def rt_sigaction(task: Task, number: int, new: int, old: int, size: int) -> int:
     return 0
 
 
-def rt_sigprocmask(task: Task, how: int, new: int, old: int, size: int) -> int:
-    """sigprocmask(2)."""
-    _check_size(size)
-    before = task.blocked
-    if new:
-        (mask,) = MASK.unpack(task.memory.read(new, SIGSET_SIZE))
-        if how == SIG_BLOCK:
-            mask |= before
-        elif how == SIG_UNBLOCK:
-            mask = before & ~mask
-        elif how != SIG_SETMASK:
-            raise OSError(EINVAL, "")
-        task.set_blocked(mask)
-    if old:
-        task.memory.write(old, MASK.pack(before))
-    return 0
-
-
-def rt_sigreturn(task: Task) -> int:
-    """sigreturn(2): returns the x0 that the frame holds."""
-    return task.signal_return()
-
-
-def rt_sigsuspend(task: Task, mask: int, size: int) -> NoReturn:
-    """sigsuspend(2): it always ends with EINTR."""
-    _check_size(size)
-    task.suspend(MASK.unpack(task.memory.read(mask, SIGSET_SIZE))[0])
+def rt_sigreturn(task: Task) -> None:
+    """sigreturn(2) with a frame that the core cannot take back."""
+    task.broken_frame()
 
 
 def rt_sigpending(task: Task, result: int, size: int) -> int:
@@ -83,7 +56,7 @@ def rt_sigpending(task: Task, result: int, size: int) -> int:
         raise OSError(EINVAL, "")
     pending = bytearray(SIGSET_SIZE)
     task.host_now(NUMBERS["rt_sigpending"], pending, SIGSET_SIZE)
-    mask = MASK.unpack(pending)[0] | task.held_mask()
+    mask = MASK.unpack(pending)[0] | task.waiting_signals()
     task.memory.write(result, MASK.pack(mask)[:size])
     return 0
 
@@ -92,7 +65,7 @@ def rt_sigtimedwait(task: Task, wanted: int, info: int, timeout: int, size: int)
     """sigtimedwait(2): a signal that waits here is taken first."""
     _check_size(size)
     content = task.memory.read(wanted, SIGSET_SIZE)
-    held = task.take_held(MASK.unpack(content)[0])
+    held = task.take_waiting(MASK.unpack(content)[0])
     if held is None:
         host_info = bytearray(128)
         waiting = content, host_info, checked(timeout), SIGSET_SIZE

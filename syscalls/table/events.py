@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from syscalls.call import HOST, call
-from syscalls.handlers import polling
 from syscalls.kinds import (
     CLOCK,
     DESCRIPTOR_FLAGS,
@@ -37,15 +36,16 @@ from syscalls.kinds import (
     TIMER_FLAGS,
     TIMERFD_FLAGS,
     UINT,
+    WAIT_MASK,
 )
 
 CALLS = (
     call("eventfd2", UINT, EVENTFD_FLAGS, run=HOST),
     call("epoll_create1", EPOLL_FLAGS, run=HOST),
     call("epoll_ctl", FD, EPOLL_OPERATION, FD, IN_EPOLL_EVENT, run=HOST),
-    call("epoll_pwait", FD, OUT_EPOLL_EVENTS, INT, INT, IN_SIGSET, SIZE, run=HOST),
-    call("epoll_pwait2", FD, OUT_EPOLL_EVENTS, INT, IN_TIMESPEC, IN_SIGSET, SIZE, run=HOST),
-    call("ppoll", INOUT_POLLFDS, UINT, IN_TIMESPEC, IN_SIGSET, SIZE, run=HOST),
+    call("epoll_pwait", FD, OUT_EPOLL_EVENTS, INT, INT, WAIT_MASK, SIZE, run=HOST),
+    call("epoll_pwait2", FD, OUT_EPOLL_EVENTS, INT, IN_TIMESPEC, WAIT_MASK, SIZE, run=HOST),
+    call("ppoll", INOUT_POLLFDS, UINT, IN_TIMESPEC, WAIT_MASK, SIZE, run=HOST),
     call(
         "pselect6",
         INT,
@@ -54,7 +54,7 @@ CALLS = (
         INOUT_FDSET,
         IN_TIMESPEC,
         PSELECT_MASK,
-        run=polling.pselect6,
+        run=HOST,
     ),
     call("inotify_init1", INOTIFY_FLAGS, run=HOST),
     call("inotify_add_watch", FD, PATH_BY_FLAGS, INOTIFY_MASK, run=HOST),

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from syscalls.call import HOST, call
+from syscalls.call import CORE, HOST, call
 from syscalls.handlers import signals
 from syscalls.kinds import (
     FD,
@@ -21,13 +21,14 @@ from syscalls.kinds import (
     SIGMASK_HOW,
     SIGNAL,
     SIZE,
+    WAIT_MASK,
 )
 
 CALLS = (
     call("rt_sigaction", SIGNAL, IN_SIGACTION, OUT_SIGACTION, SIZE, run=signals.rt_sigaction),
-    call("rt_sigprocmask", SIGMASK_HOW, IN_SIGSET, OUT_SIGSET, SIZE, run=signals.rt_sigprocmask),
-    call("rt_sigreturn", run=signals.rt_sigreturn),
-    call("rt_sigsuspend", IN_SIGSET, SIZE, run=signals.rt_sigsuspend),
+    call("rt_sigprocmask", SIGMASK_HOW, IN_SIGSET, OUT_SIGSET, SIZE, run=CORE),
+    call("rt_sigreturn", run=CORE, special=signals.rt_sigreturn),
+    call("rt_sigsuspend", WAIT_MASK, SIZE, run=HOST),
     call("rt_sigpending", OUT_SIGSET, SIZE, run=signals.rt_sigpending),
     call(
         "rt_sigtimedwait",

@@ -8,7 +8,7 @@ from struct import unpack_from
 import pytest
 
 from syscalls.arch.generic64.numbers import NUMBERS
-from syscalls.call import HOST, PATH, STAT_OUT, Call
+from syscalls.call import CORE, CORE_CALLS, HOST, PATH, STAT_OUT, Call
 from syscalls.compile import Compiled, build, build_trace, generate, generate_trace
 from syscalls.host.x86_64 import NUMBERS as HOST_NUMBERS
 from syscalls.table import TABLE
@@ -35,6 +35,8 @@ def test_record(compiled: Compiled, row: Call) -> None:
     elif row.run is HOST:
         assert (mode, host) == (1, HOST_NUMBERS[row.name])
         assert treatments == bytes(kind.treatment for kind in row.kinds).ljust(6, b"\0")
+    elif row.run is CORE:
+        assert (mode, host, treatments) == (4, CORE_CALLS.index(row.name), bytes(6))
     else:
         assert (mode, host, treatments) == (2, 0, bytes(6))
         assert row.number in compiled.HANDLERS

@@ -5,9 +5,6 @@ from typing import NoReturn
 
 from typing_extensions import Buffer
 
-IGNORED_FAULTS: int
-"""SIGSEGV and SIGBUS if this process was started with them ignored, as a signal set."""
-
 class Engine:
     """One Unicorn engine, of the thread that makes it.
 
@@ -33,13 +30,45 @@ class Engine:
         """Set all registers from a snapshot; of pstate only NZCV counts."""
     def fault(self) -> tuple[int, int]:
         """Return (address, access) of the last fault; access 0 read, 1 write, 2 execute."""
-    def take_signal(self) -> tuple[bytes, int] | None:
-        """Return (siginfo of 128 bytes, signal mask before it) of the oldest signal caught for this thread, if any.
 
-        More than one wait only if the others were sent by kill(2) and are SIGSEGV, SIGBUS, SIGILL, SIGFPE or SIGTRAP.
+    blocked: int
+    """The guest's signal mask, bit n-1 for signal n. Setting it leaves the host's alone; see set_blocked()."""
+    altstack: tuple[int, int, int]
+    """(start, flags, size) of sigaltstack(2)."""
+
+    def set_blocked(self, mask: int, /) -> None:
+        """Set the guest's signal mask, and the host's likewise but for SIGSEGV and SIGBUS, which stay open."""
+    def end_wait(self) -> int:
+        """Return the mask that rules the delivery: `blocked`, or that of a ppoll(2) or the like that a signal ended."""
+    def take_signal(self, blocked: int, /) -> bytes | None:
+        """Take the next caught signal that the mask `blocked` lets through: its siginfo of 128 bytes.
+
+        Of most signals one waits at a time, and the host's mask is closed; SIGSEGV and SIGBUS wait here while blocked.
+        """
+    def take_blocked_signal(self, wanted: int, /) -> bytes | None:
+        """Take a waiting SIGSEGV or SIGBUS that is in the set `wanted`: its siginfo."""
+    def waiting_signals(self) -> int:
+        """Return which of SIGSEGV and SIGBUS wait, as a signal set."""
+    def enter_handler(
+        self,
+        info: bytes,
+        handler: int,
+        flags: int,
+        restorer: int,
+        mask: int,
+        fault: int,
+        esr: int,
+        /,
+    ) -> bool:
+        """Build the frame of a signal, go to its handler, and set the signal mask. False if the stack cannot take it.
+
+        `flags`: SA_SIGINFO and SA_ONSTACK count. `fault` and `esr` are for the ucontext of a fault's signal, 0 else.
         """
     def pass_through(self, number: int, /, *arguments: int) -> int:
-        """Make guest call `number` as its HOST row says. -errno, -512 (restart), or -4096 (the row needs Python)."""
+        """Make guest call `number` as its HOST or CORE row says.
+
+        -errno, -512 (restart), or -4096 (the row needs Python); x0 as it is after rt_sigreturn(2).
+        """
     def trace(self, on: bool, /) -> None:
         """Send every system call to Python."""
     def interrupt(self, on: bool, /) -> None:
@@ -76,7 +105,10 @@ def configure(rows: bytes, stat_copy: bytes, open_flags: bytes, sysroot: bool, /
     """Hand over the tables of passed-through calls (formats: syscalls.compile)."""
 
 def signal_catch(number: int, flags: int, /) -> None:
-    """Catch host signal `number` for the guest with SA_RESTART, SA_NOCLDSTOP, SA_NOCLDWAIT as in `flags`."""
+    """Catch host signal `number` for the guest with SA_RESTART, SA_NOCLDSTOP, SA_NOCLDWAIT as in `flags`.
+
+    SIGSEGV and SIGBUS are always caught: for them this and signal_set() note what the guest wants.
+    """
 
 def signal_set(number: int, handler: int, flags: int, /) -> int:
     """Set SIG_DFL (0) or SIG_IGN (1), or only ask (2**64-1). Returns the handler before."""
@@ -86,6 +118,9 @@ def environment() -> list[bytes]:
 
 def catch_faults() -> None:
     """Catch SIGSEGV and SIGBUS, as at start."""
+
+def release_fault(number: int, /) -> None:
+    """Give SIGSEGV or SIGBUS the host action that the guest has: ignored, or else the default."""
 
 def auxv(key: int, /) -> int | None:
     """Return an entry of this process's auxiliary vector, None when absent (getauxval(3))."""

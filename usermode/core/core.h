@@ -27,7 +27,7 @@ enum stop {
     STOP_UNDEFINED = 3, /* undefined or privileged instruction at PC */
     STOP_ALIGNMENT = 4, /* misaligned exclusive, acquire, release or atomic access */
     STOP_BREAKPOINT = 5,
-    STOP_SIGNAL = 6,     /* a caught host signal waits in `pending` */
+    STOP_SIGNAL = 6,     /* a caught host signal waits in `caught` */
     STOP_PC_ALIGN = 7,   /* branch to an address that is no multiple of 4 */
     STOP_BUS = 8,        /* host SIGBUS behind a permitted access: fault_address, fault_access */
     STOP_ENGINE = 9,     /* Unicorn itself failed: engine.error */
@@ -55,9 +55,12 @@ enum treatment {
     TREAT_EPOLL_IN = 8,
     TREAT_EPOLL_OUT = 9,
     TREAT_POINTER_IF_USED = 10,
+    TREAT_WAIT_MASK = 11,
+    TREAT_WAIT_MASK_PAIR = 12,
 };
 
-enum row_mode { ROW_UNKNOWN = 0, ROW_HOST = 1, ROW_PYTHON = 2, ROW_REFUSE = 3 };
+enum row_mode { ROW_UNKNOWN = 0, ROW_HOST = 1, ROW_PYTHON = 2, ROW_REFUSE = 3, ROW_CORE = 4 };
+enum core_call { CORE_RT_SIGPROCMASK = 0, CORE_RT_SIGRETURN = 1 };
 enum row_flag { ROW_WRITES_MEMORY = 1 };
 
 #define CALL_ROWS 512
@@ -66,7 +69,7 @@ enum row_flag { ROW_WRITES_MEMORY = 1 };
 struct call_row {
     uint8_t mode;
     uint8_t flags;
-    int16_t host; /* ROW_HOST: host number; ROW_REFUSE: errno */
+    int16_t host; /* ROW_HOST: host number; ROW_REFUSE: errno; ROW_CORE: enum core_call */
     uint8_t treatment[CALL_ARGUMENTS];
     uint8_t reserved[6];
 };
@@ -77,8 +80,9 @@ struct field_copy {
 
 /* Results of pass_through() and safe_syscall() beside the kernel's own. */
 #define RESULT_RESTART (-512) /* a signal came before the call began (the kernel's ERESTARTSYS) */
-#define RESULT_TO_PYTHON (-4096) /* this call needs Python after all */
-#define RESULT_GONE (-4097)      /* the process that was to make the call has ended */
+#define RESULT_TO_PYTHON (-4096)    /* this call needs Python after all */
+#define RESULT_GONE (-4097)         /* the process that was to make the call has ended */
+#define RESULT_IN_REGISTERS (-4098) /* the call has set all registers itself */
 
 #define REGISTER_SP 31
 #define REGISTER_PC 32
@@ -88,15 +92,28 @@ struct flush_request {
     uint64_t start, end; /* and the translated code in this range, if not empty */
 };
 
-/* One caught signal that Python has not yet taken. `mask` is the host's mask when it was caught. */
-struct pending_signal {
-    siginfo_t info;
-    uint64_t mask;
+/* What may wait in an engine at the same time, first what is delivered first: see signals.c. */
+enum caught { CAUGHT_BUS, CAUGHT_SEGV, CAUGHT_OTHER, CAUGHT_KINDS };
+
+/* sigaltstack(2) of a guest thread */
+struct altstack {
+    uint64_t start, size;
+    uint32_t flags;
 };
 
-/* One signal of any kind, and one of each that is never blocked: see signals.c. */
-#define PENDING_SIGNALS 8
-#define FAULT_SIGNALS 5
+/* What the guest wants done with SIGSEGV and SIGBUS: SIG_DFL, SIG_IGN or an address of ours; SA_RESTART if handled so. */
+struct fault_actions {
+    uint64_t handlers[CAUGHT_OTHER], flags[CAUGHT_OTHER];
+};
+
+/* The signal state of a thread while its engine runs a vfork(2) child. */
+struct signal_state {
+    uint64_t blocked;
+    struct altstack altstack;
+    struct fault_actions *fault_actions;
+    _Atomic uint32_t caught_set;
+    siginfo_t caught[CAUGHT_KINDS];
+};
 
 struct proxy;
 struct clone_request;
@@ -124,14 +141,18 @@ struct engine {
     struct engine *next; /* list of all engines, under the lock of shootdown.c */
     _Atomic uint32_t flush_lock;
     struct flush_request flush;
-    struct pending_signal
-        pending[PENDING_SIGNALS]; /* a ring: written by handlers, read by Python */
-    _Atomic uint32_t pending_head, pending_tail;
     sigjmp_buf *recovery;
     struct proxy *proxy; /* the process that makes the host calls, if it is not ours */
     struct proxy *spare_proxy;
-    struct pending_signal parked[FAULT_SIGNALS]; /* caught meanwhile for our own process */
-    _Atomic uint32_t parked_signals;             /* which of them are there */
+    struct signal_state *parent;         /* of the thread itself, with a proxy */
+    struct fault_actions *fault_actions; /* of the proxy; NULL: the process's */
+    siginfo_t caught[CAUGHT_KINDS];      /* written by handlers, read by Python */
+    _Atomic uint32_t caught_set;         /* which of them wait: 1 << enum caught */
+    _Atomic uint64_t blocked;            /* the guest's signal mask */
+    uint64_t
+        wait_mask; /* what holds instead in a call as ppoll(2), and until its signals are delivered */
+    volatile bool waiting;
+    struct altstack altstack;
 };
 
 extern __thread struct engine *current_engine;
@@ -158,6 +179,7 @@ void engines_before_fork(void);
 void engines_after_fork(bool child);
 void engine_forked(struct engine *e);
 bool engine_inherited(const struct engine *e);
+void engines_drop_caught(enum caught kind);
 void engine_enter_guest(struct engine *e);
 void engine_leave_guest(struct engine *e);
 void engine_return_to_block(struct engine *e);
@@ -224,12 +246,7 @@ long pass_messages(struct engine *e, const struct call_row *row, int index,
 /* signals.c */
 int signal_catch(int number, uint64_t flags);
 int signal_set(int number, uint64_t handler, uint64_t flags, uint64_t *old_handler);
-bool signal_take(struct engine *e, struct pending_signal *taken);
 void signals_release(struct engine *e);
-uint64_t signals_hold(void);
-void signals_resume(uint64_t mask);
-void signals_forget(struct engine *e, uint64_t *mask);
-void signals_unpark(struct engine *e);
 void signal_sent(int number, siginfo_t *info, void *context);
 
 /* shown.c */
@@ -245,9 +262,46 @@ bool proxy_runs(const struct proxy *p);
 void proxy_tick(struct engine *e);
 void proxies_free(struct engine *e);
 
+/* signal_masks.c */
+enum caught caught_kind(int number);
+bool caught_deliverable(struct engine *e, uint64_t blocked);
+bool signal_take(struct engine *e, uint64_t blocked, siginfo_t *taken);
+bool signal_take_blocked(struct engine *e, uint64_t wanted, siginfo_t *taken);
+void signals_forget(struct engine *e, uint64_t *mask);
+uint64_t signals_waiting(struct engine *e);
+uint64_t mask_in_effect(const struct engine *e);
+uint64_t host_mask_change(uint64_t mask);
+uint64_t signals_hold(void);
+void mask_set(struct engine *e, uint64_t mask);
+long mask_change(struct engine *e, uint64_t mask);
+long core_call(struct engine *e, enum core_call call, const uint64_t *arguments);
+struct mask_pair { /* the last argument of pselect6(2): struct sigset_argpack of fs/select.c */
+    uint64_t address, size;
+};
+uint64_t wait_mask(struct engine *e, uint64_t address, uint64_t size, uint64_t *host);
+long wait_mask_pair(struct engine *e, uint64_t *argument, struct mask_pair *pair, uint64_t *host);
+void wait_over(struct engine *e, long result);
+uint64_t wait_end(struct engine *e);
+void signals_set_aside(struct engine *e, struct signal_state *state);
+void signals_bring_back(struct engine *e, struct signal_state *state);
+
+/* signal_frame.c */
+bool vectors_check(const struct engine *e);
+struct handler {
+    uint64_t address, flags, restorer;
+    uint64_t mask;       /* the signal mask while it runs */
+    uint64_t fault, esr; /* of a fault's signal, for the ucontext */
+};
+bool frame_push(struct engine *e, const siginfo_t *info, const struct handler *handler);
+long core_sigreturn(struct engine *e);
+
 /* faults.c */
-uint64_t signal_faults_ignored(void);
 int signal_faults_catch(void);
 void signal_own_fault(int number);
+int signal_fault_release(int number);
+int fault_action(enum caught kind, uint64_t handler, uint64_t flags, uint64_t *old_handler);
+bool fault_ignored(enum caught kind);
+void fault_actions_copy(struct fault_actions *to);
+void fault_actions_adopt(struct engine *e);
 
 #endif

@@ -57,7 +57,9 @@ static void system_call(struct engine *e) {
         e->registers[REGISTER_PC] -= 4;
         stop_with(e, STOP_SIGNAL);
     } else {
-        e->registers[0] = (uint64_t)result;
+        if (result != RESULT_IN_REGISTERS) {
+            e->registers[0] = (uint64_t)result;
+        }
         if (atomic_load(&e->attention) & ATTEND_SIGNAL) {
             stop_with(e, STOP_SIGNAL);
         }
@@ -150,7 +152,7 @@ static const char *locate_registers(struct engine *e) {
     }
     e->registers[5] = e->registers[REGISTER_SP] = 0;
     uc_reg_read(e->uc, UC_ARM64_REG_X5, &back);
-    if (back || !blocks_check(e)) {
+    if (back || !blocks_check(e) || !vectors_check(e)) {
         return "the linked Unicorn keeps registers elsewhere";
     }
     return NULL;
@@ -162,6 +164,7 @@ static const char *locate_registers(struct engine *e) {
 /* Opens the calling thread's engine with a translation buffer of so many bytes. NULL, or what went wrong. */
 const char *engine_open(struct engine *e, uint32_t buffer_size) {
     memset(e, 0, sizeof *e);
+    e->altstack.flags = SS_DISABLE;
     uc_err err = uc_open(UC_ARCH_ARM64, UC_MODE_ARM, &e->uc);
     if (err) {
         return uc_strerror(err);
@@ -184,7 +187,7 @@ void engine_close(struct engine *e) {
         uint64_t mask = signals_hold();
         signals_release(e);
         current_engine = NULL;
-        signals_resume(mask);
+        host_mask_change(mask);
     }
     if (!engine_inherited(e)) {
         engines_remove(e);

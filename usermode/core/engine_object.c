@@ -195,15 +195,109 @@ static PyObject *engine_fault(PyObject *self, PyObject *unused) {
     return Py_BuildValue("(Ki)", (unsigned long long)e->fault_address, (int)e->fault_access);
 }
 
-static PyObject *engine_take_signal(PyObject *self, PyObject *unused) {
-    struct pending_signal taken;
-    (void)unused;
-    if (!signal_take(&((EngineObject *)self)->engine, &taken)) {
-        Py_RETURN_NONE;
-    }
-    return Py_BuildValue("(y#K)", (const char *)&taken.info, (Py_ssize_t)sizeof taken.info,
-                         (unsigned long long)taken.mask);
+/* ---- signals ---- */
+
+static PyObject *information(bool taken, const siginfo_t *info) {
+    return taken ? PyBytes_FromStringAndSize((const char *)info, sizeof *info) : Py_NewRef(Py_None);
 }
+
+static PyObject *engine_take_signal(PyObject *self, PyObject *blocked) {
+    uint64_t mask;
+    siginfo_t info;
+    if (as_word(blocked, &mask)) {
+        return NULL;
+    }
+    return information(signal_take(&((EngineObject *)self)->engine, mask, &info), &info);
+}
+
+static PyObject *engine_take_blocked_signal(PyObject *self, PyObject *wanted) {
+    uint64_t set;
+    siginfo_t info;
+    if (as_word(wanted, &set)) {
+        return NULL;
+    }
+    return information(signal_take_blocked(&((EngineObject *)self)->engine, set, &info), &info);
+}
+
+static PyObject *engine_waiting_signals(PyObject *self, PyObject *unused) {
+    (void)unused;
+    return PyLong_FromUnsignedLongLong(signals_waiting(&((EngineObject *)self)->engine));
+}
+
+static PyObject *engine_enter_handler(PyObject *self, PyObject *const *args, Py_ssize_t count) {
+    struct engine *e = own(self);
+    uint64_t words[6];
+    siginfo_t info = {0};
+    if (!e) {
+        return NULL;
+    }
+    if (count != 7 || !PyBytes_Check(args[0]) ||
+        PyBytes_GET_SIZE(args[0]) > (Py_ssize_t)sizeof info) {
+        return PyErr_Format(PyExc_TypeError, "enter_handler(siginfo, six numbers)");
+    }
+    for (int i = 0; i < 6; i++) {
+        if (as_word(args[1 + i], &words[i])) {
+            return NULL;
+        }
+    }
+    memcpy(&info, PyBytes_AS_STRING(args[0]), (size_t)PyBytes_GET_SIZE(args[0]));
+    struct handler handler = {words[0], words[1], words[2], words[3], words[4], words[5]};
+    bool entered = frame_push(e, &info, &handler);
+    if (entered) {
+        mask_set(e, handler.mask);
+    }
+    return PyBool_FromLong(entered);
+}
+
+static PyObject *engine_set_blocked(PyObject *self, PyObject *blocked) {
+    struct engine *e = own(self);
+    uint64_t mask;
+    if (!e || as_word(blocked, &mask)) {
+        return NULL;
+    }
+    mask_set(e, mask);
+    Py_RETURN_NONE;
+}
+
+static PyObject *engine_end_wait(PyObject *self, PyObject *unused) {
+    (void)unused;
+    return PyLong_FromUnsignedLongLong(wait_end(&((EngineObject *)self)->engine));
+}
+
+static PyObject *engine_get_blocked(PyObject *self, void *unused) {
+    (void)unused;
+    return PyLong_FromUnsignedLongLong(((EngineObject *)self)->engine.blocked);
+}
+
+static int engine_put_blocked(PyObject *self, PyObject *value, void *unused) {
+    uint64_t mask;
+    (void)unused;
+    if (!value || as_word(value, &mask)) {
+        return -1;
+    }
+    ((EngineObject *)self)->engine.blocked = mask;
+    return 0;
+}
+
+static PyObject *engine_get_altstack(PyObject *self, void *unused) {
+    const struct altstack *stack = &((EngineObject *)self)->engine.altstack;
+    (void)unused;
+    return Py_BuildValue("(KIK)", (unsigned long long)stack->start, stack->flags,
+                         (unsigned long long)stack->size);
+}
+
+static int engine_put_altstack(PyObject *self, PyObject *value, void *unused) {
+    unsigned long long start, size;
+    unsigned flags;
+    (void)unused;
+    if (!value || !PyArg_ParseTuple(value, "KIK", &start, &flags, &size)) {
+        return -1;
+    }
+    ((EngineObject *)self)->engine.altstack = (struct altstack){start, size, flags};
+    return 0;
+}
+
+/* ---- calls ---- */
 
 static PyObject *engine_pass_through(PyObject *self, PyObject *const *args, Py_ssize_t count) {
     struct engine *e = own(self);
@@ -222,7 +316,8 @@ static PyObject *engine_pass_through(PyObject *self, PyObject *const *args, Py_s
     PyThreadState *state = PyEval_SaveThread();
     long result = pass_through(e, (unsigned)words[0], words + 1);
     PyEval_RestoreThread(state);
-    return call_result(result);
+    return result == RESULT_IN_REGISTERS ? PyLong_FromUnsignedLongLong(e->registers[0])
+                                         : call_result(result);
 }
 
 static PyObject *engine_trace(PyObject *self, PyObject *on) {
@@ -275,7 +370,12 @@ static PyMethodDef engine_methods[] = {
     {"snapshot", engine_snapshot, METH_NOARGS, NULL},
     {"restore", engine_restore, METH_O, NULL},
     {"fault", engine_fault, METH_NOARGS, NULL},
-    {"take_signal", engine_take_signal, METH_NOARGS, NULL},
+    {"take_signal", engine_take_signal, METH_O, NULL},
+    {"take_blocked_signal", engine_take_blocked_signal, METH_O, NULL},
+    {"waiting_signals", engine_waiting_signals, METH_NOARGS, NULL},
+    {"enter_handler", (PyCFunction)(void (*)(void))engine_enter_handler, METH_FASTCALL, NULL},
+    {"set_blocked", engine_set_blocked, METH_O, NULL},
+    {"end_wait", engine_end_wait, METH_NOARGS, NULL},
     {"pass_through", (PyCFunction)(void (*)(void))engine_pass_through, METH_FASTCALL, NULL},
     {"trace", engine_trace, METH_O, NULL},
     {"interrupt", engine_interrupt, METH_O, NULL},
@@ -283,6 +383,11 @@ static PyMethodDef engine_methods[] = {
     {"forked", engine_forked_method, METH_NOARGS, NULL},
     {"close", engine_close_method, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL}};
+
+static PyGetSetDef engine_attributes[] = {
+    {"blocked", engine_get_blocked, engine_put_blocked, NULL, NULL},
+    {"altstack", engine_get_altstack, engine_put_altstack, NULL, NULL},
+    {NULL, NULL, NULL, NULL, NULL}};
 
 PyTypeObject engine_type = {
     PyVarObject_HEAD_INIT(NULL, 0).tp_name = "_usermode_core.Engine",
@@ -292,4 +397,5 @@ PyTypeObject engine_type = {
     .tp_init = engine_init,
     .tp_dealloc = engine_dealloc,
     .tp_methods = engine_methods,
+    .tp_getset = engine_attributes,
 };

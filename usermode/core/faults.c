@@ -31,7 +31,14 @@ void signal_own_fault(int number) {
 static void restore_mask(const ucontext_t *context) {
     uint64_t mask;
     memcpy(&mask, &context->uc_sigmask, sizeof mask);
-    signals_resume(mask);
+    host_mask_change(mask);
+}
+
+/* Was the signal sent, by kill(2) and its like? A program may also queue to itself what looks like a fault, which comes at
+ * the end of that call: breakpad does so to die of what it has caught. */
+static bool sent(const siginfo_t *info, const ucontext_t *context) {
+    return info->si_code <= 0 ||
+           context->uc_mcontext.gregs[REG_RIP] == (greg_t)(uintptr_t)safe_syscall_end;
 }
 
 /* A permitted access that the host cannot make: beyond the end of a mapped file (SIGBUS), or a page that went away. While
@@ -58,7 +65,7 @@ static void catch_fault(int number, siginfo_t *info, void *context) {
     bool in_guest_memory = address >= GUEST_FLOOR && address < GUEST_LIMIT;
     if (e && info->si_code == SI_TIMER && info->si_ptr == e) {
         proxy_tick(e);
-    } else if (info->si_code <= 0) { /* sent by kill(2) and its like */
+    } else if (sent(info, context)) {
         signal_sent(number, info, context);
     } else if (e && e->recovery && in_guest_memory) {
         restore_mask(context);
@@ -70,28 +77,84 @@ static void catch_fault(int number, siginfo_t *info, void *context) {
     }
 }
 
-/* Which of SIGSEGV and SIGBUS are ignored, as a signal set. Asked before they are caught, it is what exec handed down. */
-uint64_t signal_faults_ignored(void) {
-    static const int numbers[] = {SIGSEGV, SIGBUS};
-    uint64_t ignored = 0;
-    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
-        struct kernel_sigaction old = {0};
-        if (!kernel_action(numbers[i], NULL, &old) && old.handler == (uint64_t)(uintptr_t)SIG_IGN) {
-            ignored |= UINT64_C(1) << (numbers[i] - 1);
-        }
-    }
-    return ignored;
+/* ---- the guest's actions ---- */
+
+static const int fault_numbers[] = {[CAUGHT_BUS] = SIGBUS, [CAUGHT_SEGV] = SIGSEGV};
+#define FAULTS (sizeof fault_numbers / sizeof *fault_numbers)
+
+static struct fault_actions own_actions;
+static bool caught_before;
+
+/* Those of the process that makes the host calls. */
+static struct fault_actions *actions(void) {
+    struct engine *e = current_engine;
+    return e && e->fault_actions ? e->fault_actions : &own_actions;
 }
 
-/* Installs the handlers of SIGSEGV and SIGBUS. They stay for the life of the process. Everything is masked meanwhile: a
- * flood of SIGSEGV by kill(2) must not nest until the stack is full. */
-int signal_faults_catch(void) {
+void fault_actions_copy(struct fault_actions *to) {
+    *to = *actions();
+}
+
+/* In the child of a fork: what holds for its process is its own. */
+void fault_actions_adopt(struct engine *e) {
+    own_actions = *actions();
+    e->fault_actions = NULL;
+}
+
+/* Everything is masked meanwhile: a flood of SIGSEGV by kill(2) must not nest until the stack is full. A call goes on after
+ * a signal that the guest does not handle. */
+static int catch (enum caught kind, struct kernel_sigaction *old) {
+    bool handled = actions()->handlers[kind] > (uintptr_t)SIG_IGN;
     struct kernel_sigaction action = {
         .handler = (uint64_t)(uintptr_t)catch_fault,
-        .flags = SA_SIGINFO | SA_RESTORER_FLAG,
+        .flags = SA_SIGINFO | SA_RESTORER_FLAG | (handled ? actions()->flags[kind] : SA_RESTART),
         .restorer = (uint64_t)(uintptr_t)return_from_signal,
         .mask = UINT64_MAX,
     };
-    int err = kernel_action(SIGSEGV, &action, NULL);
-    return err ? err : kernel_action(SIGBUS, &action, NULL);
+    return kernel_action(fault_numbers[kind], &action, old);
+}
+
+/* Installs the handlers of SIGSEGV and SIGBUS; the first time, the actions before are the guest's. */
+int signal_faults_catch(void) {
+    int err = 0;
+    for (size_t i = 0; i < FAULTS && !err; i++) {
+        struct kernel_sigaction old;
+        err = catch ((enum caught)i, &old);
+        if (!caught_before && old.handler == (uintptr_t)SIG_IGN) {
+            actions()->handlers[i] = old.handler;
+        }
+    }
+    caught_before = true;
+    return err;
+}
+
+/* Gives the host the guest's action of one of the two, ignored or default: for execve(2), and to end the process. */
+int signal_fault_release(int number) {
+    enum caught kind = caught_kind(number);
+    if (kind == CAUGHT_OTHER) {
+        return -EINVAL;
+    }
+    bool ignored = actions()->handlers[kind] == (uintptr_t)SIG_IGN;
+    struct kernel_sigaction action = {.handler = (uintptr_t)(ignored ? SIG_IGN : SIG_DFL),
+                                      .flags = SA_RESTORER_FLAG,
+                                      .restorer = (uint64_t)(uintptr_t)return_from_signal};
+    return kernel_action(number, &action, NULL);
+}
+
+/* As signal_set() and signal_catch(): the guest's action is noted, the host's stays our own. */
+int fault_action(enum caught kind, uint64_t handler, uint64_t flags, uint64_t *old_handler) {
+    *old_handler = actions()->handlers[kind];
+    if (handler == UINT64_MAX) {
+        return 0;
+    }
+    actions()->handlers[kind] = handler;
+    actions()->flags[kind] = flags & SA_RESTART;
+    if (handler == (uintptr_t)SIG_IGN) {
+        engines_drop_caught(kind); /* what waits goes too: do_sigaction() of the kernel */
+    }
+    return catch (kind, NULL);
+}
+
+bool fault_ignored(enum caught kind) {
+    return actions()->handlers[kind] == (uintptr_t)SIG_IGN;
 }

@@ -52,6 +52,7 @@ long raw_fork(const struct clone_request *request, bool extended) {
 static void become_process(pid_t *tid) {
     if (current_engine) {
         current_engine->proxy = NULL;
+        fault_actions_adopt(current_engine);
     }
     if (tid) {
         *tid = (pid_t)raw_call(SYS_gettid, 0, 0, 0, 0, 0, 0);
@@ -108,7 +109,8 @@ PyObject *module_fork(PyObject *module, PyObject *args) {
     if (!read_request(args, &request, &extended)) {
         return NULL;
     }
-    uint64_t mask = signals_hold();
+    uint64_t mask =
+        host_mask_change(UINT64_MAX); /* what is sent to the child is not to be forgotten */
     PyOS_BeforeFork();
     engines_before_fork();
     pid_t pid = fork_as(&request, extended);
@@ -122,7 +124,7 @@ PyObject *module_fork(PyObject *module, PyObject *args) {
     } else {
         PyOS_AfterFork_Parent();
     }
-    signals_resume(mask);
+    host_mask_change(mask);
     errno = saved;
     return pid < 0 ? PyErr_SetFromErrno(PyExc_OSError) : PyLong_FromLong(pid);
 }

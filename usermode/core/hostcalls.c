@@ -41,6 +41,9 @@ struct epoll_event_host {
 
 /* Room for everything that one call needs converted. */
 struct scratch {
+    struct engine *engine;
+    uint64_t mask;
+    struct mask_pair mask_pair;
     uint64_t arguments[CALL_ARGUMENTS];
     uint8_t stat[HOST_STAT_SIZE];
     struct epoll_event_host event;
@@ -62,6 +65,8 @@ __asm__(".text\n"
         "    push %rbx\n"
         "    .cfi_adjust_cfa_offset 8\n"
         "    .cfi_rel_offset rbx, 0\n"
+        "    push %rdi\n" /* the number, for resume_call() of signals.c */
+        "    .cfi_adjust_cfa_offset 8\n"
         "    mov %rdx, %rbx\n"
         "    mov %rdi, %rax\n"
         "    mov %rsi, %r11\n"
@@ -76,13 +81,17 @@ __asm__(".text\n"
         "    jnz safe_syscall_interrupted\n"
         "    syscall\n"
         "safe_syscall_end:\n"
-        "    pop %rbx\n"
+        "    lea 8(%rsp), %rsp\n"
         "    .cfi_remember_state\n"
+        "    .cfi_adjust_cfa_offset -8\n"
+        "    pop %rbx\n"
         "    .cfi_adjust_cfa_offset -8\n"
         "    ret\n"
         "    .cfi_restore_state\n"
         "safe_syscall_interrupted:\n"
         "    mov $-512, %rax\n"
+        "    lea 8(%rsp), %rsp\n"
+        "    .cfi_adjust_cfa_offset -8\n"
         "    pop %rbx\n"
         "    .cfi_adjust_cfa_offset -8\n"
         "    ret\n"
@@ -234,6 +243,11 @@ static long treat(struct scratch *s, enum treatment treatment, int index, char *
         return treat_event_in(s, index);
     case TREAT_EPOLL_OUT:
         return treat_events_out(s, index);
+    case TREAT_WAIT_MASK:
+        s->arguments[index] = wait_mask(s->engine, value, s->arguments[index + 1], &s->mask);
+        return 0;
+    case TREAT_WAIT_MASK_PAIR:
+        return wait_mask_pair(s->engine, &s->arguments[index], &s->mask_pair, &s->mask);
     default:
         return 0;
     }
@@ -316,6 +330,10 @@ static long pass_plain(struct engine *e, const struct call_row *row, const uint6
 
 static long call_treated(struct engine *e, const struct call_row *row, struct scratch *s,
                          const uint64_t *guest) {
+    if (e->waiting && caught_deliverable(e, e->wait_mask)) {
+        engine_attend(e, ATTEND_SIGNAL); /* a SIGSEGV or SIGBUS, which waited for such a mask */
+        return -EINTR;
+    }
     long result = host_wait(e, row->host, s->arguments);
     if (result >= 0) {
         result = give_back(row, s, guest, result);
@@ -328,7 +346,7 @@ static long call_treated(struct engine *e, const struct call_row *row, struct sc
 }
 
 static long pass_treated(struct engine *e, const struct call_row *row, const uint64_t *guest) {
-    struct scratch s = {0};
+    struct scratch s = {.engine = e};
     char path[PATH_MAX];
     long result = 0;
     int messages = -1;
@@ -345,16 +363,21 @@ static long pass_treated(struct engine *e, const struct call_row *row, const uin
         result = messages >= 0 ? pass_messages(e, row, messages, s.arguments)
                                : call_treated(e, row, &s, guest);
     }
+    wait_over(e, result);
     free(s.vector);
     free(s.events);
     return result;
 }
 
-/* Makes call `number` with the guest's x0..x5. The kernel's result (-errno), RESULT_RESTART or RESULT_TO_PYTHON. */
+/* Makes call `number` with the guest's x0..x5. The kernel's result (-errno), RESULT_RESTART, RESULT_TO_PYTHON or
+ * RESULT_IN_REGISTERS. */
 long pass_through(struct engine *e, unsigned number, const uint64_t *arguments) {
     const struct call_row *row = &call_rows[number];
     if (row->mode == ROW_REFUSE) {
         return -row->host;
+    }
+    if (row->mode == ROW_CORE) {
+        return core_call(e, (enum core_call)row->host, arguments);
     }
     if (row->mode != ROW_HOST) {
         return RESULT_TO_PYTHON;

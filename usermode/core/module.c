@@ -220,6 +220,16 @@ static PyObject *module_catch_faults(PyObject *module, PyObject *unused) {
     return err ? action_result(err, 0) : Py_NewRef(Py_None);
 }
 
+static PyObject *module_release_fault(PyObject *module, PyObject *number) {
+    long signal = PyLong_AsLong(number);
+    (void)module;
+    if (signal == -1 && PyErr_Occurred()) {
+        return NULL;
+    }
+    int err = signal_fault_release((int)signal);
+    return err ? os_error(-err) : Py_NewRef(Py_None);
+}
+
 static PyObject *module_auxv(PyObject *module, PyObject *type) {
     unsigned long key = PyLong_AsUnsignedLong(type);
     (void)module;
@@ -251,7 +261,6 @@ static PyObject *module_show_guest(PyObject *module, PyObject *args) {
 static PyObject *module_exit_thread(PyObject *module, PyObject *unused) {
     (void)module, (void)unused;
     if (current_engine) {
-        signals_hold();
         signals_release(current_engine);
     }
     PyEval_SaveThread();
@@ -310,6 +319,7 @@ static PyMethodDef module_methods[] = {
     {"signal_set", module_signal_set, METH_VARARGS, NULL},
     {"environment", module_environment, METH_NOARGS, NULL},
     {"catch_faults", module_catch_faults, METH_NOARGS, NULL},
+    {"release_fault", module_release_fault, METH_O, NULL},
     {"auxv", module_auxv, METH_O, NULL},
     {"fork", module_fork, METH_VARARGS, NULL},
     {"vfork", module_vfork, METH_VARARGS, NULL},
@@ -334,14 +344,12 @@ PyMODINIT_FUNC PyInit__usermode_core(void) {
         PyErr_SetString(PyExc_ImportError, wrong);
         return NULL;
     }
-    uint64_t ignored = signal_faults_ignored();
     int err = signal_faults_catch();
     if (err) {
         return os_error(-err);
     }
     PyObject *module = PyModule_Create(&definition);
     if (!module || PyType_Ready(&engine_type) ||
-        PyModule_AddIntConstant(module, "IGNORED_FAULTS", (long)ignored) ||
         PyModule_AddObjectRef(module, "Engine", (PyObject *)&engine_type) ||
         !(process_gone =
               PyErr_NewException("_usermode_core.ProcessGone", PyExc_BaseException, NULL)) ||

@@ -45,6 +45,8 @@ struct proxy {
     void *thread[5];       /* where the thread waits, for the child of REQUEST_FORK */
     struct engine *engine;
     struct proxy *outer, *spare;
+    struct signal_state parent;
+    struct fault_actions fault_actions;
 };
 
 static __thread _Atomic uint32_t thread_life;
@@ -275,7 +277,13 @@ long proxy_open(struct engine *e, const struct clone_request *request, bool exte
         pid = start(p, request, extended);
     }
     if (pid > 0) {
+        uint64_t mask = host_mask_change(UINT64_MAX);
+        fault_actions_copy(&p->fault_actions);
+        signals_set_aside(e, &p->parent);
+        e->fault_actions = request->flags & CLONE_SIGHAND ? e->fault_actions : &p->fault_actions;
+        e->parent = p->outer ? e->parent : &p->parent;
         e->proxy = p;
+        host_mask_change(mask);
     } else {
         put_back(e, p);
     }
@@ -290,20 +298,18 @@ long proxy_open(struct engine *e, const struct clone_request *request, bool exte
 /* The process is gone, or its guest code has nothing more to do: the engine is its parent's again. */
 void proxy_close(struct engine *e) {
     struct proxy *p = e->proxy;
-    struct pending_signal taken;
     while (!proxy_gone(p)) { /* never by itself: the process's end is what ends its code */
         uint64_t status[CALL_ARGUMENTS] = {128 + SIGKILL};
         proxy_call(p, SYS_exit_group, status, false);
     }
+    uint64_t mask = host_mask_change(UINT64_MAX);
     e->proxy = p->outer;
+    signals_bring_back(e, &p->parent);
+    host_mask_change(mask);
     put_back(e, p);
-    while (signal_take(e, &taken)) {
-    }
-    atomic_fetch_and(&e->attention, ~(uint32_t)ATTEND_SIGNAL);
     if (!e->proxy) {
         stop_ticking();
         raw_call(SYS_set_tid_address, word_of(libc_tid()), 0, 0, 0, 0, 0);
-        signals_unpark(e);
     }
 }
 

@@ -45,6 +45,17 @@ void engines_remove(struct engine *e) {
     pthread_mutex_unlock(&engines_lock);
 }
 
+/* Drops a caught signal wherever it waits: the guest ignores it now. A vfork(2) child has one thread. */
+void engines_drop_caught(enum caught kind) {
+    pthread_mutex_lock(&engines_lock);
+    for (struct engine *e = engines; e; e = e->next) {
+        if (e == current_engine || !(current_engine && current_engine->proxy)) {
+            atomic_fetch_and(&e->caught_set, ~(1u << kind));
+        }
+    }
+    pthread_mutex_unlock(&engines_lock);
+}
+
 /* ---- one engine ---- */
 
 static void lock_flush(struct engine *e) {

@@ -3,7 +3,6 @@
  * Host signals. Those the guest handles are caught here and wait in their thread's engine until Python builds the guest's
  * frame. On return from the catcher the thread keeps all signals blocked, so that the kernel keeps the queue and its order;
  * Python sets the right mask when it delivers. If Python opens the mask in between, what then comes goes back to the kernel.
- * Only signals of faults are never blocked: sent by kill(2), they wait here too, each once, as the kernel would have it.
  *
  * The kernel is asked directly, not through libc, which would keep signals 32 and 33 to itself.
  */
@@ -18,83 +17,13 @@
 #include "host_process.h"
 #include "kernel_signals.h"
 
-/* Signals that a fault of this program's own raises: never blocked, or the kernel would end the process. */
-static const int fault_signals[FAULT_SIGNALS] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP};
-
-_Static_assert(FAULT_SIGNALS + 1 < PENDING_SIGNALS &&
-                   (PENDING_SIGNALS & (PENDING_SIGNALS - 1)) == 0,
-               "the ring has room for one signal of each kind");
-
 __asm__(".text\n"
         ".globl return_from_signal\n"
         "return_from_signal:\n"
         "    mov $15, %eax\n" /* rt_sigreturn */
         "    syscall\n");
 
-static uint64_t bit(int number) {
-    return UINT64_C(1) << (number - 1);
-}
-
-static uint64_t all_but_faults(void) {
-    uint64_t mask = UINT64_MAX;
-    for (size_t i = 0; i < sizeof fault_signals / sizeof *fault_signals; i++) {
-        mask &= ~bit(fault_signals[i]);
-    }
-    return mask;
-}
-
-static uint64_t change_mask(uint64_t mask) {
-    uint64_t old = 0;
-    raw_call(SYS_rt_sigprocmask, SIG_SETMASK, word_of(&mask), word_of(&old), KERNEL_SIGSET_SIZE, 0,
-             0);
-    return old;
-}
-
-/* Holds back every signal that can be; returns the mask before, for signals_resume(). */
-uint64_t signals_hold(void) {
-    return change_mask(all_but_faults());
-}
-
-void signals_resume(uint64_t mask) {
-    change_mask(mask);
-}
-
-/* ---- the queue ---- */
-
-static struct pending_signal *pending_at(struct engine *e, uint32_t position) {
-    return &e->pending[position % PENDING_SIGNALS];
-}
-
-static bool waits(struct engine *e, int number) {
-    uint32_t tail = atomic_load(&e->pending_tail);
-    for (uint32_t i = atomic_load(&e->pending_head); i != tail; i++) {
-        if (pending_at(e, i)->info.si_signo == number) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static void append(struct engine *e, const siginfo_t *info, uint64_t mask) {
-    uint32_t tail = atomic_load(&e->pending_tail);
-    *pending_at(e, tail) = (struct pending_signal){.info = *info, .mask = mask};
-    atomic_store(&e->pending_tail, tail + 1);
-}
-
-/* Takes the oldest caught signal. Between two steps a handler may add another: it sets ATTEND_SIGNAL after that. */
-bool signal_take(struct engine *e, struct pending_signal *taken) {
-    uint32_t head = atomic_load(&e->pending_head);
-    if (head == atomic_load(&e->pending_tail)) {
-        return false;
-    }
-    *taken = *pending_at(e, head);
-    atomic_store(&e->pending_head, head + 1);
-    atomic_fetch_and(&e->attention, ~(uint32_t)ATTEND_SIGNAL);
-    if (head + 1 != atomic_load(&e->pending_tail)) {
-        atomic_fetch_or(&e->attention, ATTEND_SIGNAL);
-    }
-    return true;
-}
+/* ---- threads that end ---- */
 
 static uint64_t process_id(void) {
     return (uint64_t)raw_call(SYS_getpid, 0, 0, 0, 0, 0, 0);
@@ -117,38 +46,31 @@ static void give_to_process(int number, siginfo_t *info) {
     }
 }
 
-/* The engine's thread runs no more guest code: with signals held, gives away what was caught. */
+/* The engine's thread runs no more guest code: gives away what was caught. Blocks every signal, also those of faults, lest
+ * they come back here. */
 void signals_release(struct engine *e) {
-    struct pending_signal taken;
-    while (signal_take(e, &taken)) {
-        give_to_process(taken.info.si_signo, &taken.info);
-    }
-}
-
-/* In a fork's child: what was caught before is the parent's alone. *mask becomes the one that held before it was caught. */
-void signals_forget(struct engine *e, uint64_t *mask) {
-    struct pending_signal taken;
-    if (signal_take(e, &taken)) {
-        *mask = taken.mask;
-    }
-    while (signal_take(e, &taken)) {
+    siginfo_t taken;
+    host_mask_change(UINT64_MAX);
+    while (signal_take(e, 0, &taken)) {
+        give_to_process(taken.si_signo, &taken);
     }
 }
 
 /* ---- catching ---- */
 
-/* Keeps the signal for Python; wakes guest code and calls that have not begun. */
-static void keep(struct engine *e, int number, siginfo_t *info, ucontext_t *context) {
-    greg_t *ip = &context->uc_mcontext.gregs[REG_RIP];
-    bool empty = atomic_load(&e->pending_head) == atomic_load(&e->pending_tail);
-    if (empty || (!(all_but_faults() & bit(number)) && !waits(e, number))) {
-        uint64_t mask;
-        memcpy(&mask, &context->uc_sigmask, sizeof mask);
-        append(e, info, mask);
-    } else if (all_but_faults() & bit(number)) {
-        return_to_kernel(number, info);
+/* Keeps the signal for Python; false if there is no room, which only a signal caught too early finds. */
+static bool keep(struct engine *e, enum caught kind, const siginfo_t *info) {
+    uint32_t waits = atomic_load(&e->caught_set) & 1u << kind;
+    if (!waits) {
+        e->caught[kind] = *info;
+        atomic_fetch_or(&e->caught_set, 1u << kind);
     }
-    engine_attend(e, ATTEND_SIGNAL);
+    return !waits || kind != CAUGHT_OTHER; /* SIGSEGV and SIGBUS do not queue */
+}
+
+/* A call that has not begun, or that the kernel would begin again, waits for Python. */
+static void leave_call(greg_t *registers) {
+    greg_t *ip = &registers[REG_RIP];
     if (*ip >= (greg_t)(uintptr_t)safe_syscall_begin && *ip < (greg_t)(uintptr_t)safe_syscall_end) {
         *ip = (greg_t)(uintptr_t)safe_syscall_interrupted;
     }
@@ -160,48 +82,58 @@ static bool is_own_fault(int number, const siginfo_t *info, const ucontext_t *co
            (greg_t)(uintptr_t)info->si_addr == context->uc_mcontext.gregs[REG_RIP];
 }
 
-/* While the engine runs the code of a vfork(2) child, only signals of faults come to its thread: they wait for the parent. */
-static void park(struct engine *e, int number, const siginfo_t *info, const ucontext_t *context) {
-    for (size_t i = 0; i < FAULT_SIGNALS; i++) {
-        if (fault_signals[i] == number && !(atomic_load(&e->parked_signals) & 1u << i)) {
-            e->parked[i].info = *info;
-            memcpy(&e->parked[i].mask, &context->uc_sigmask, sizeof e->parked[i].mask);
-            atomic_fetch_or(&e->parked_signals, 1u << i);
-        }
+/* While the engine runs the code of a vfork(2) child, only SIGSEGV and SIGBUS come to its thread: they wait for the parent. */
+static void park(struct signal_state *parent, enum caught kind, const siginfo_t *info) {
+    if (!(atomic_load(&parent->caught_set) & 1u << kind)) {
+        parent->caught[kind] = *info;
+        atomic_fetch_or(&parent->caught_set, 1u << kind);
     }
 }
 
-/* The engine is its parent's again: so are the signals that came meanwhile. */
-void signals_unpark(struct engine *e) {
-    uint32_t waiting = atomic_exchange(&e->parked_signals, 0);
-    for (size_t i = 0; i < FAULT_SIGNALS; i++) {
-        if (waiting >> i & 1) {
-            append(e, &e->parked[i].info, e->parked[i].mask);
-            engine_attend(e, ATTEND_SIGNAL);
-        }
+/* A signal that the guest does not notice must not end its call: what the kernel has interrupted begins once more. */
+static void resume_call(greg_t *registers) {
+    if (registers[REG_RIP] == (greg_t)(uintptr_t)safe_syscall_end && registers[REG_RAX] == -EINTR) {
+        registers[REG_RAX] = *(const greg_t *)registers[REG_RSP]; /* the number: see safe_syscall */
+        registers[REG_RIP] = (greg_t)(uintptr_t)safe_syscall_begin;
     }
 }
 
-/* Handles a signal that somebody sent, with all others masked; on return this thread takes no more until Python says so. */
-void signal_sent(int number, siginfo_t *info, void *context) {
-    uint64_t mask = all_but_faults();
+/* Handles a signal that somebody sent, with all others masked; on return this thread takes no more until Python says so,
+ * unless it is a SIGSEGV or SIGBUS that the guest blocks or ignores. */
+void signal_sent(int number, siginfo_t *info, void *opaque) {
+    ucontext_t *context = opaque;
+    struct engine *e = current_engine;
+    enum caught kind = caught_kind(number);
+    uint64_t closed = UINT64_MAX & ~(UINT64_C(1) << (SIGSEGV - 1) | UINT64_C(1) << (SIGBUS - 1));
+    bool noticed = true;
     if (is_own_fault(number, info, context)) {
         signal_own_fault(number);
         return;
     }
-    change_mask(
-        UINT64_MAX); /* SIGSEGV and SIGBUS are caught without a mask; the ring has one writer at a time */
-    if (current_engine && current_engine->proxy && !proxy_runs(current_engine->proxy)) {
-        park(current_engine, number, info, context);
-    } else if (current_engine && current_engine->uc) {
-        keep(current_engine, number, info, context);
-    } else {
+    if (e && e->proxy && !proxy_runs(e->proxy)) {
+        park(e->parent, kind, info);
+        noticed = false;
+    } else if (!e || !e->uc) {
         give_to_process(number, info);
+    } else if (kind != CAUGHT_OTHER && mask_in_effect(e) >> (number - 1) & 1) {
+        noticed = !keep(e, kind, info);
+    } else if (kind != CAUGHT_OTHER && fault_ignored(kind)) {
+        noticed = false;
+    } else {
+        if (!keep(e, kind, info)) {
+            return_to_kernel(number, info);
+        }
+        engine_attend(e, ATTEND_SIGNAL);
+        leave_call(context->uc_mcontext.gregs);
     }
-    uint64_t before; /* of the signals of faults only those that were blocked stay so */
-    memcpy(&before, &((ucontext_t *)context)->uc_sigmask, sizeof before);
-    mask |= before;
-    memcpy(&((ucontext_t *)context)->uc_sigmask, &mask, sizeof mask);
+    if (noticed) {
+        uint64_t before; /* of the signals of faults only those that were blocked stay so */
+        memcpy(&before, &context->uc_sigmask, sizeof before);
+        closed |= before;
+        memcpy(&context->uc_sigmask, &closed, sizeof closed);
+    } else {
+        resume_call(context->uc_mcontext.gregs);
+    }
 }
 
 int kernel_action(int number, const struct kernel_sigaction *new, struct kernel_sigaction *old) {
@@ -212,6 +144,11 @@ int kernel_action(int number, const struct kernel_sigaction *new, struct kernel_
 
 /* Catches `number` for the guest. flags: its SA_RESTART, SA_NOCLDSTOP and SA_NOCLDWAIT, which the kernel then applies. */
 int signal_catch(int number, uint64_t flags) {
+    enum caught kind = caught_kind(number);
+    if (kind != CAUGHT_OTHER) {
+        uint64_t old;
+        return fault_action(kind, (uintptr_t)signal_sent, flags, &old);
+    }
     struct kernel_sigaction action = {
         .handler = (uint64_t)(uintptr_t)signal_sent,
         .flags = SA_SIGINFO | SA_RESTORER_FLAG | flags,
@@ -223,6 +160,10 @@ int signal_catch(int number, uint64_t flags) {
 
 /* Sets SIG_DFL (0) or SIG_IGN (1), or with handler UINT64_MAX only asks. *old_handler: 0, 1, or an address of ours. */
 int signal_set(int number, uint64_t handler, uint64_t flags, uint64_t *old_handler) {
+    enum caught kind = caught_kind(number);
+    if (kind != CAUGHT_OTHER) {
+        return fault_action(kind, handler, flags, old_handler);
+    }
     struct kernel_sigaction action = {.handler = handler,
                                       .flags = flags | SA_RESTORER_FLAG,
                                       .restorer = (uint64_t)(uintptr_t)return_from_signal};

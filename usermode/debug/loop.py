@@ -187,11 +187,12 @@ class Loop:
     def _after_call(self, thread: Thread, result: int | None) -> int | None:
         """As in `usermode.run`; a step over the call's instruction is done."""
         task = thread.task
-        if task.held or thread.action == STEP:
+        waiting = task.waiting_signals() & ~task.blocked
+        if waiting or thread.action == STEP:
             if result is not None:
                 task.engine.set(0, result)
                 result = None
-            if task.held:
+            if waiting:
                 self._signals(thread)
             elif thread.action == STEP:
                 self._stepped(thread)

@@ -112,8 +112,6 @@ def fork(task: Task, request: Request) -> int:
     try:
         with task.process.space.lock:  # the child gets the list of mappings as a whole
             pid = core.fork(request.for_host(), request.extended)
-        if not pid:
-            signals.forget_caught(task)
     finally:
         signals.set_host_mask(task.blocked)
     if pid:

@@ -73,7 +73,7 @@ def _status(task: Task, info: bytes, registers: bytes) -> bytes:
         times += [ticks // USER_HZ, ticks % USER_HZ * (MICROSECONDS // USER_HZ)]
     head = _PRSTATUS.pack(
         *(number, 0, 0, number),
-        *(_pending(task.tid) | task.held_mask(), task.blocked),
+        *(_pending(task.tid) | task.waiting_signals(), task.blocked),
         *(task.tid, stat.parent, stat.group, stat.session, *times),
     )
     return head + registers + _FPVALID.pack(1)

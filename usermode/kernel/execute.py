@@ -151,10 +151,11 @@ def _hand_down_signals(task: Task) -> None:
     """Let the next program inherit what the host's side has otherwise for SIGSEGV and SIGBUS: ignored, or blocked."""
     for number in signals.FAULTS:
         if task.process.actions.get(number).handler == signals.SIG_IGN:
-            core.signal_set(number, signals.SIG_IGN, 0)
+            core.release_fault(number)
     if task.blocked & signals.NEVER_BLOCKED:
         signals.set_exec_mask(task.blocked)
-        for info in task.held:  # stay pending; if the call fails they are caught once more
+        while (info := task.take_waiting(signals.NEVER_BLOCKED)) is not None:
+            # stays pending; if the call fails it is caught once more
             core.host_call(_RT_TGSIGQUEUEINFO, posix.getpid(), task.tid, info[0], info)
 
 

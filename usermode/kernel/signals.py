@@ -10,7 +10,6 @@ from errno import EINVAL
 import _usermode_core as core
 
 from syscalls.host.x86_64 import NUMBERS
-from usermode.kernel import signal_frame
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ FAULTS = (SIGSEGV, SIGBUS)
 """Always caught by the core, for faults of its own accesses."""
 
 NEVER_BLOCKED = 1 << SIGSEGV - 1 | 1 << SIGBUS - 1
-"""Not blocked on the host: a fault while blocked would end the process. Held here instead."""
+"""Not blocked on the host: a fault while blocked would end the process. They wait in the core instead."""
 
 UNBLOCKABLE = 1 << SIGKILL - 1 | 1 << SIGSTOP - 1
 KNOWN_FLAGS = 0xDC000807
@@ -47,13 +46,9 @@ STOPS_BY_DEFAULT = (SIGTSTP, SIGTTIN, SIGTTOU)
 SI_KERNEL = 0x80
 SS_ONSTACK, SS_DISABLE, SS_AUTODISARM = 1, 2, 1 << 31
 
-SI_TKILL = -6
-
 SIG_SETMASK = 2
 _MASK = Struct("<Q")
-_INFO = Struct("<iii")  # si_signo, si_errno, si_code
 _RT_SIGPROCMASK, _TGKILL = NUMBERS["rt_sigprocmask"], NUMBERS["tgkill"]
-_RT_SIGQUEUEINFO = NUMBERS["rt_sigqueueinfo"]
 
 
 class Action:
@@ -86,8 +81,7 @@ class Actions:
         """Return the action of a signal."""
         action = self._known.get(number)
         if action is None:
-            inherited = SIG_DFL if number in FAULTS else core.signal_set(number, ASK, 0)
-            action = self._known[number] = Action(inherited)
+            action = self._known[number] = Action(core.signal_set(number, ASK, 0))
         return action
 
     def set(self, number: int, action: Action) -> None:
@@ -97,8 +91,6 @@ class Actions:
         action.flags &= KNOWN_FLAGS
         action.mask &= ~UNBLOCKABLE
         self._known[number] = action
-        if number in FAULTS:
-            return
         default = action.handler == SIG_DFL and number not in self.caught
         if default or action.handler == SIG_IGN:
             core.signal_set(number, action.handler, action.flags & HOST_FLAGS)
@@ -131,8 +123,7 @@ def set_exec_mask(mask: int) -> None:
 
 def set_blocked(task: Task, mask: int) -> None:
     """Set the thread's mask; SIGKILL and SIGSTOP stay deliverable."""
-    task.blocked = mask & ~UNBLOCKABLE
-    set_host_mask(task.blocked)
+    task.engine.set_blocked(mask)
 
 
 def die(task: Task, number: int, info: bytes = b"") -> None:
@@ -144,53 +135,39 @@ def die(task: Task, number: int, info: bytes = b"") -> None:
 
         dump(task, number, info)
     core.signal_set(number, SIG_DFL, 0)
+    if number in FAULTS:
+        core.release_fault(number)
     core.host_call(_RT_SIGPROCMASK, SIG_SETMASK, _MASK.pack(~(1 << number - 1) & ASK), 0, 8)
     core.host_call(_TGKILL, posix.getpid(), task.tid, number)
     task.exit_group(128 + number)
 
 
 def deliver_pending(task: Task) -> None:
-    """Deliver what was caught for this thread, and what was held and is no longer blocked.
+    """Deliver what was caught for this thread, in the kernel's order.
 
-    A caught signal was deliverable when the host delivered it, also under the mask of a ppoll(2) or sigsuspend(2); only
-    the signals that the host never blocks are checked against the guest's mask here.
+    Handlers are entered one on top of the other, as do_signal() does before it goes back to the program. If a wait
+    under another mask has ended, that one rules; the frame of the first handler brings the thread's own back.
     """
-    mask = task.blocked if task.wait_mask is None else task.wait_mask
-    task.wait_mask = None
-    taken = task.engine.take_signal()
+    engine = task.engine
+    mask = engine.end_wait()
     entered = False
-    if taken is not None:
-        info = taken[0]
-        number = info[0]
-        if mask & NEVER_BLOCKED & 1 << number - 1:
-            if not task.held_mask() >> number - 1 & 1:  # these signals do not queue
-                task.held.append(info)
-        else:
-            entered = _deliver(task, info, mask)
-    while task.held and (ready := task.take_held(~(task.blocked if entered else mask))) is not None:
-        entered = _deliver(task, ready, task.blocked if entered else mask) or entered
-    if taken is not None and not entered:
-        set_host_mask(task.blocked)
+    while (info := engine.take_signal(mask)) is not None:
+        entered = _deliver(task, info, mask)
+        if entered:
+            mask = engine.blocked
+    if not entered:
+        engine.set_blocked(engine.blocked)
 
 
 def give_back(task: Task) -> None:
-    """Block everything, and hand signals that were caught but not delivered to the kernel again.
-
-    For a thread that ends: other threads may take them. Those sent to this thread alone end with it.
-    """
+    """Block everything, for a thread that ends: the core hands what was caught to other threads."""
     set_host_mask(ASK)
-    taken = task.engine.take_signal()
-    for info in [*task.held, *([taken[0]] if taken else [])]:
-        number, _, code = _INFO.unpack_from(info)
-        if code != SI_TKILL:
-            core.host_call(_RT_SIGQUEUEINFO, posix.getpid(), number, info)
-    task.held.clear()
 
 
 def forget_caught(task: Task) -> None:
     """Drop the signals that wait for this thread: in the child of a fork they are the parent's."""
-    task.engine.take_signal()
-    task.held.clear()
+    while task.engine.take_signal(0) is not None:
+        pass
 
 
 def _deliver(task: Task, info: bytes, mask: int) -> bool:
@@ -224,17 +201,16 @@ def enter_handler(
     """
     if action.flags & SA_RESETHAND:
         task.process.actions.set(number, Action())
-    try:
-        signal_frame.push(task, number, info, action, task.blocked, fault, esr)
-    except OSError:
-        if number == SIGSEGV:
-            die(task, SIGSEGV)
-        force(task, SIGSEGV, SI_KERNEL, 0)
-        return
     blocked = mask | action.mask
     if not action.flags & SA_NODEFER:
         blocked |= 1 << number - 1
-    set_blocked(task, blocked)
+    restorer = action.restorer if action.flags & SA_RESTORER else task.process.sigreturn
+    if not task.engine.enter_handler(
+        info, action.handler, action.flags, restorer, blocked, fault, esr
+    ):
+        if number == SIGSEGV:
+            die(task, SIGSEGV)
+        force(task, SIGSEGV, SI_KERNEL, 0)
 
 
 def force(task: Task, number: int, code: int, address: int, esr: int = 0) -> None:
@@ -247,12 +223,12 @@ def force(task: Task, number: int, code: int, address: int, esr: int = 0) -> Non
         info = wanted
         number = info[0]
     action = task.process.actions.get(number)
-    if action.handler in (SIG_DFL, SIG_IGN) or task.blocked >> number - 1 & 1:
+    if action.handler in (SIG_DFL, SIG_IGN) or task.engine.blocked >> number - 1 & 1:
         die(task, number, info)
-    enter_handler(task, number, info, action, task.blocked, address if esr else 0, esr)
+    enter_handler(task, number, info, action, task.engine.blocked, address if esr else 0, esr)
 
 
 def on_altstack(task: Task, sp: int) -> bool:
     """Tell whether `sp` lies on the alternate stack; never with SS_AUTODISARM, which leaves it while it is used."""
-    start, flags, size = task.altstack
+    start, flags, size = task.engine.altstack
     return not flags & (SS_DISABLE | SS_AUTODISARM) and start < sp <= start + size

@@ -5,13 +5,11 @@ from __future__ import annotations
 
 import posix
 from _thread import get_native_id
-from errno import EINTR
 
 import _usermode_core as core
 
 from syscalls.errors import Restart
-from syscalls.host.x86_64 import NUMBERS
-from usermode.kernel import signal_frame, signals
+from usermode.kernel import signals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,8 +21,6 @@ if TYPE_CHECKING:
 INTERRUPTED = -512  # ERESTARTSYS: the host had not begun the call
 FIRST_ERROR = -4095
 
-SS_DISABLE = 2
-SEGV_MAPERR = 1
 SP = 31
 
 
@@ -35,22 +31,16 @@ class ThreadExit(BaseException):
 class Task:
     """A guest thread. Only its own host thread uses it, but for `process`.
 
-    `blocked` is its signal mask, bit n-1 for signal n; `held` are caught signals that wait while blocked.
-    `altstack` is (address, flags, size) of sigaltstack(2). `wait_mask` is the mask of a sigsuspend(2) that has
-    ended, until its signals are delivered.
+    Its signal mask and alternate stack are the engine's.
     """
 
     __slots__ = (
-        "altstack",
-        "blocked",
         "clear_child_tid",
         "engine",
-        "held",
         "last_fault",
         "memory",
         "process",
         "tid",
-        "wait_mask",
     )
 
     def __init__(self, process: Process, engine: core.Engine) -> None:
@@ -58,12 +48,8 @@ class Task:
         self.engine = engine
         self.memory = core
         self.tid = get_native_id()
-        self.blocked = 0
-        self.held: list[bytes] = []
         self.last_fault: tuple[int, int] | None = None
-        self.altstack = (0, SS_DISABLE, 0)
         self.clear_child_tid = 0
-        self.wait_mask: int | None = None
 
     @property
     def paths(self) -> Paths:
@@ -108,54 +94,40 @@ class Task:
     ) -> None:
         """Set a signal's action for the whole process. Raises OSError(EINVAL)."""
         self.process.actions.set(number, signals.Action(handler, flags, restorer, mask))
-        if handler == signals.SIG_IGN:  # what is pending goes too: do_sigaction()
-            for task in list(self.process.tasks.values()):
-                task.held = [info for info in task.held if info[0] != number]
 
-    def set_blocked(self, mask: int) -> None:
-        """Set the thread's signal mask."""
-        signals.set_blocked(self, mask)
+    @property
+    def blocked(self) -> int:
+        """The signal mask, bit n-1 for signal n."""
+        return self.engine.blocked
 
-    def host_mask(self, mask: int) -> bytes:
-        """Return `mask` as the host may have it."""
-        return (mask & ~signals.NEVER_BLOCKED).to_bytes(8, "little")
+    @blocked.setter
+    def blocked(self, mask: int) -> None:
+        self.engine.blocked = mask
 
-    def held_mask(self) -> int:
-        """Return the set of signals that wait here because they are blocked."""
-        return sum({1 << info[0] - 1 for info in self.held})
+    @property
+    def altstack(self) -> tuple[int, int, int]:
+        """(address, flags, size) of sigaltstack(2)."""
+        return self.engine.altstack
 
-    def take_held(self, wanted: int) -> bytes | None:
-        """Take a waiting signal out of the set `wanted`: its siginfo."""
-        for i, info in enumerate(self.held):
-            if wanted >> info[0] - 1 & 1:
-                return self.held.pop(i)
-        return None
+    @altstack.setter
+    def altstack(self, stack: tuple[int, int, int]) -> None:
+        self.engine.altstack = stack
 
-    def suspend(self, mask: int) -> NoReturn:
-        """Wait under the signal mask `mask`; never comes back but as OSError(EINTR) or Restart."""
-        if not self.held_mask() & ~mask:
-            try:
-                self.host(NUMBERS["rt_sigsuspend"], self.host_mask(mask), 8)
-            except InterruptedError:
-                pass  # as it always ends; the signal is delivered under `mask`
-        self.wait_mask = mask
-        raise OSError(EINTR, "")
+    def waiting_signals(self) -> int:
+        """Return which of SIGSEGV and SIGBUS wait here because they are blocked."""
+        return self.engine.waiting_signals()
+
+    def take_waiting(self, wanted: int) -> bytes | None:
+        """Take one of them that is in the set `wanted`: its siginfo."""
+        return self.engine.take_blocked_signal(wanted)
 
     def on_altstack(self) -> bool:
         """Tell whether the thread runs on its alternate signal stack."""
         return signals.on_altstack(self, self.engine.get(SP))
 
-    def signal_return(self) -> int:
-        """Take back the frame that a signal handler began with; returns its x0. A broken one is SIGSEGV."""
-        try:
-            frame = signal_frame.pop(self)
-        except (OSError, ValueError):
-            signals.force(self, signals.SIGSEGV, SEGV_MAPERR, self.engine.get(SP))
-            return self.engine.get(0)
-        self.engine.restore(frame.state)
-        self.altstack = frame.altstack
-        signals.set_blocked(self, frame.mask)
-        return self.engine.get(0)
+    def broken_frame(self) -> None:
+        """Raise the SIGSEGV of an rt_sigreturn(2) that finds no frame."""
+        signals.force(self, signals.SIGSEGV, signals.SI_KERNEL, 0)
 
     # ---- starting and ending ----
 

@@ -38,8 +38,6 @@ def vfork(task: Task, request: Request) -> int:
     state = task.engine.snapshot()
     signals.set_host_mask(signals.ASK)
     try:
-        while (caught := task.engine.take_signal()) is not None:
-            task.held.append(caught[0])  # the parent's alone
         try:
             pid = core.vfork(
                 request.for_host(CLONE_VM | request.flags & CLONE_SIGHAND), request.extended
@@ -63,8 +61,6 @@ def _run(task: Task, request: Request) -> int:
     """Run the child. Returns the address of the word that its end clears, or 0."""
     shared = bool(request.flags & CLONE_SIGHAND)
     child = Task(task.process.sharing_memory(shared), task.engine)
-    child.blocked = task.blocked
-    child.altstack = task.altstack
     try:
         child.tid = core.host_call(NUMBERS["gettid"])
         child.process.tasks[child.tid] = child

@@ -13,6 +13,7 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #include "../check.h"
@@ -222,6 +223,59 @@ static void suspending_lets_all_pending_signals_in(void) {
     CHECK(sigismember(&now, SIGUSR1) && sigismember(&now, SIGUSR2));
 }
 
+/* Two signals are let in by a wait's mask: both handlers run before the thread's own mask is back, which is what the frame
+ * of the first one holds. */
+static volatile uint64_t frame_masks[2];
+static volatile sig_atomic_t frames;
+
+static void keep_mask(int number, siginfo_t *info, void *context) {
+    (void)number, (void)info;
+    memcpy((void *)&frame_masks[frames++], &((ucontext_t *)context)->uc_sigmask, 8);
+}
+
+static void waits_let_all_pending_signals_in(void) {
+    uint64_t usr = 1ull << (SIGUSR1 - 1) | 1ull << (SIGUSR2 - 1), own = usr | 1ull << (SIGHUP - 1);
+    uint64_t wait = 1ull << (SIGWINCH - 1), now;
+    struct epoll_event event;
+    int queue = epoll_create1(0);
+    struct sigaction action = {.sa_sigaction = keep_mask, .sa_flags = SA_SIGINFO};
+    CHECK(sigaction(SIGUSR1, &action, NULL) == 0 && sigaction(SIGUSR2, &action, NULL) == 0);
+    for (int way = 0; way < 5; way++) {
+        CHECK(syscall(SYS_rt_sigprocmask, SIG_SETMASK, &own, NULL, 8) == 0);
+        raise(SIGUSR2);
+        raise(SIGUSR1);
+        frames = 0;
+        if (way == 0) {
+            FAILS(EINTR, syscall(SYS_rt_sigsuspend, &wait, 8));
+        } else if (way == 1) {
+            FAILS(EINTR, syscall(SYS_ppoll, NULL, 0, NULL, &wait, 8));
+        } else if (way == 2) {
+            uint64_t pair[2] = {(uint64_t)(uintptr_t)&wait, 8};
+            FAILS(EINTR, syscall(SYS_pselect6, 0, NULL, NULL, NULL, NULL, pair));
+        } else if (way == 3) {
+            FAILS(EINTR, syscall(SYS_epoll_pwait, queue, &event, 1, -1, &wait, 8));
+        } else {
+            FAILS(EINTR, syscall(SYS_epoll_pwait2, queue, &event, 1, NULL, &wait, 8));
+        }
+        CHECK(frames == 2);
+        /* SIGUSR2's frame lies on top: its handler runs first, in the mask of SIGUSR1's. */
+        CHECK(frame_masks[0] == (wait | 1ull << (SIGUSR1 - 1)));
+        CHECK(frame_masks[1] == own);
+        CHECK(syscall(SYS_rt_sigprocmask, SIG_BLOCK, NULL, &now, 8) == 0 && now == own);
+    }
+    now = 0;
+    CHECK(syscall(SYS_rt_sigprocmask, SIG_SETMASK, &now, NULL, 8) == 0);
+    FAILS(EINVAL, syscall(SYS_ppoll, NULL, 0, NULL, &wait, 7));
+    FAILS(EFAULT, syscall(SYS_ppoll, NULL, 0, NULL, WILD, 8));
+    FAILS(EFAULT, syscall(SYS_ppoll, NULL, 0, NULL, 8, 8));
+    FAILS(EFAULT, syscall(SYS_pselect6, 0, NULL, NULL, NULL, NULL, WILD));
+    FAILS(EFAULT, syscall(SYS_pselect6, 0, NULL, NULL, NULL, NULL, (uint64_t[]){-1ul << 47, 8}));
+    FAILS(EINVAL, syscall(SYS_pselect6, 0, NULL, NULL, NULL, NULL, (uint64_t *[]){&wait, 0}));
+    struct timespec none = {0, 0};
+    CHECK(syscall(SYS_pselect6, 0, NULL, NULL, NULL, &none, (uint64_t[]){0, 0}) == 0);
+    close(queue);
+}
+
 static void ignored_and_blocked_signals_disturb_nothing(void) {
     sigset_t usr2;
     char byte = 0;
@@ -295,6 +349,7 @@ int main(void) {
     RUN(accept_goes_on_with_sa_restart);
     RUN(waiting_under_another_mask);
     RUN(suspending_lets_all_pending_signals_in);
+    RUN(waits_let_all_pending_signals_in);
     RUN(ignored_and_blocked_signals_disturb_nothing);
     RUN(alarms);
     RUN(a_storm_changes_nothing);

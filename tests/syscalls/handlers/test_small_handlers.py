@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""uname, pselect6, semctl."""
+"""uname, semctl."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import re
 import struct
 import time
-from errno import EBADF, EFAULT, EINVAL
+from errno import EFAULT, EINVAL
 from typing import Any
 
 import pytest
@@ -16,7 +16,6 @@ from syscalls.arch.generic64.structs import SEMID_DS
 from syscalls.handlers.identity import uname
 from syscalls.handlers.ipc import IPC_SET, IPC_STAT, guest_semid, host_semid, semctl
 from syscalls.handlers.pointers import LIMIT, checked
-from syscalls.handlers.polling import pselect6
 from tests.support import ROOT
 from tests.syscalls.handlers.fake import BASE, SIZE, WILD, fails, host_call
 
@@ -35,32 +34,6 @@ def test_uname(task: Any) -> None:
     for wild in (WILD, 0, BASE + SIZE - 300):
         with fails(EFAULT):
             uname(task, wild)
-
-
-def test_pselect6(task: Any) -> None:
-    ends = os.pipe()
-    sets, timeout, argument = BASE, BASE + 512, BASE + 600
-    task.memory.write(timeout, struct.pack("<qq", 0, 0))
-    task.memory.write(argument, struct.pack("<QQ", BASE + 700, 8))
-    task.memory.write(sets, (1 << ends[1]).to_bytes(128, "little"))
-    assert pselect6(task, ends[1] + 1, 0, sets, 0, timeout, argument) == 1
-    assert task.memory.read(sets, 128) == (1 << ends[1]).to_bytes(128, "little")
-    assert pselect6(task, 0, 0, 0, 0, timeout, 0) == 0
-    for place in range(1, 6):
-        arguments = [ends[1] + 1, 0, 0, 0, timeout, argument]
-        arguments[place] = WILD
-        with fails(EFAULT):
-            pselect6(task, *arguments)
-    for mask, size, errno in ((WILD, 8, EFAULT), (BASE, 7, EINVAL)):
-        task.memory.write(argument, struct.pack("<QQ", mask, size))
-        with fails(errno):
-            pselect6(task, 0, 0, 0, 0, timeout, argument)
-    with fails(EINVAL):
-        pselect6(task, -1, 0, 0, 0, timeout, 0)
-    for end in ends:
-        os.close(end)
-    with fails(EBADF):
-        pselect6(task, ends[1] + 1, 0, sets, 0, timeout, 0)
 
 
 def test_semctl(task: Any) -> None:

@@ -25,7 +25,7 @@ from syscalls.call import (
 from syscalls.host.x86_64 import NUMBERS
 
 ROWS, ROW_SIZE = 512, 16
-UNKNOWN, HOST, PYTHON, REFUSE = range(4)
+UNKNOWN, HOST, PYTHON, REFUSE, CORE = range(5)
 WRITES_MEMORY = 1
 _ROW = Struct("<BBh6B6x")
 

@@ -67,7 +67,7 @@ def test_closed_engines_refuse(core: ModuleType) -> None:
     ):
         with pytest.raises(RuntimeError, match="closed"):
             use()
-    assert engine.take_signal() is None
+    assert engine.take_signal(0) is None
 
 
 def test_never_opened(core: ModuleType) -> None:
