@@ -164,12 +164,6 @@ def give_back(task: Task) -> None:
     set_host_mask(ASK)
 
 
-def forget_caught(task: Task) -> None:
-    """Drop the signals that wait for this thread: in the child of a fork they are the parent's."""
-    while task.engine.take_signal(0) is not None:
-        pass
-
-
 def _deliver(task: Task, info: bytes, mask: int) -> bool:
     """Act on one signal under the signal mask `mask`. True if a handler was entered."""
     if task.process.debugger is not None:
