@@ -78,6 +78,7 @@ static void all_signals(int ways) {
         for (int number = 1; number <= 64; number++) {
             int status;
             pid_t child = fork();
+            setpgid(child, 0); /* in an orphaned group SIGTSTP and its like do not stop */
             if (!child) {
                 end_by(number, (enum way)way);
             }
