@@ -9,6 +9,7 @@ from _thread import get_native_id
 import _usermode_core as core
 
 from syscalls.errors import Restart
+from syscalls.host.x86_64 import NUMBERS
 from usermode.kernel import signals
 
 TYPE_CHECKING = False

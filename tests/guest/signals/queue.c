@@ -153,12 +153,19 @@ static void message_queues_and_descriptors_tell(void) {
 static void children_tell_how_they_fare(void) {
     static const int codes[] = {CLD_STOPPED, CLD_CONTINUED, CLD_KILLED};
     handle(SIGCHLD);
+    int ends[2];
+    char byte;
+    CHECK(pipe(ends) == 0);
     pid_t child = fork();
     if (!child) {
-        for (volatile int i = 0;; i++) {
+        while (clock() < CLOCKS_PER_SEC / 20) {
+        }
+        CHECK(write(ends[1], "x", 1) == 1);
+        for (;;) {
+            pause();
         }
     }
-    usleep(60000); /* some time of the processor for the child */
+    CHECK(read(ends[0], &byte, 1) == 1); /* now it has used some time of the processor */
     kill(child, SIGSTOP);
     wait_for(1);
     kill(child, SIGCONT);
