@@ -219,8 +219,7 @@ static PyObject *engine_take_blocked_signal(PyObject *self, PyObject *wanted) {
     return information(signal_take_blocked(&((EngineObject *)self)->engine, set, &info), &info);
 }
 
-static PyObject *engine_waiting_signals(PyObject *self, PyObject *unused) {
-    (void)unused;
+static PyObject *engine_waiting_signals(PyObject *self, PyObject *Py_UNUSED(unused)) {
     return PyLong_FromUnsignedLongLong(signals_waiting(&((EngineObject *)self)->engine));
 }
 
@@ -259,8 +258,7 @@ static PyObject *engine_set_blocked(PyObject *self, PyObject *blocked) {
     Py_RETURN_NONE;
 }
 
-static PyObject *engine_end_wait(PyObject *self, PyObject *unused) {
-    (void)unused;
+static PyObject *engine_end_wait(PyObject *self, PyObject *Py_UNUSED(unused)) {
     return PyLong_FromUnsignedLongLong(wait_end(&((EngineObject *)self)->engine));
 }
 

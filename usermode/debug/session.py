@@ -22,7 +22,7 @@ from _thread import allocate_lock
 import _usermode_core as core
 
 from syscalls.host.x86_64 import NUMBERS
-from usermode.kernel.signal_frame import SIGINFO_SIZE
+from usermode.kernel.signals import SIGINFO_SIZE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -55,6 +55,9 @@ static void end_by(int number, enum way way) {
         for (volatile int i = 0; i >= 0;) {
         }
     }
+    while (number == SIGSTOP || number == SIGTSTP || number == SIGTTIN || number == SIGTTOU) {
+        pause(); /* until the parent has seen that it goes on */
+    }
     _exit(5);
 }
 

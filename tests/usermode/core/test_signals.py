@@ -57,10 +57,8 @@ def in_guest(core: ModuleType, body: Any) -> None:
             try:
                 body(Guest(core, engine))
             finally:
-                for caught in (FIRST, SECOND):
-                    core.signal_set(caught, 1, 0)
-                for fault in FAULTS:
-                    core.signal_set(fault, 0, 0)
+                for caught in (FIRST, SECOND, *FAULTS):
+                    core.signal_set(caught, 0, 0)
 
     Thread(thread).join()
 
