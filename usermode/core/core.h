@@ -159,6 +159,7 @@ extern __thread struct engine *current_engine;
 
 /* unicorn_fixes.c */
 const char *unicorn_check(void);
+bool tlb_check(const struct engine *e);
 
 /* unicorn_blocks.c */
 bool blocks_check(const struct engine *e);

@@ -152,7 +152,7 @@ static const char *locate_registers(struct engine *e) {
     }
     e->registers[5] = e->registers[REGISTER_SP] = 0;
     uc_reg_read(e->uc, UC_ARM64_REG_X5, &back);
-    if (back || !blocks_check(e) || !vectors_check(e)) {
+    if (back || !blocks_check(e) || !vectors_check(e) || !tlb_check(e)) {
         return "the linked Unicorn keeps registers elsewhere";
     }
     return NULL;

@@ -14,8 +14,8 @@
  *    FEAT_LSE2 must be aligned too (Arm ARM B2.5.2). Their accesses get the check, which costs nothing: it is part of the
  *    comparison with the TLB entry. That of SP would need code at each use of it and is not made; nor can a misaligned
  *    STXR fault, as it fails for want of the monitor, which no misaligned LDXR could have set.
- * 6. Start-up. After translating a block Unicorn walks twelve TLBs to have stores to it noticed; that is only done for
- *    code that can be stored to, which halves the cost of a new block.
+ * 6. New blocks. After translating a block Unicorn walks twelve TLBs to have stores to it noticed; here the block's own
+ *    pages are looked up, which halves the cost of a new block.
  * 7. Permissions. The fill of the software TLB answers from the page-permission table with the exact address.
  */
 #include "core.h"
@@ -28,6 +28,11 @@
 #define TLB_FILLS_PER_ENTRY 4
 #define TLB_MOST_DOUBLINGS 8 /* 256 MiB of reach for 4 MiB of table */
 #define MEMOP_ALIGN 0x70     /* MO_ALIGN: to the size of the access */
+/* CPUTLBDescFast, CPUTLBEntry of include/exec/cpu-defs.h; TLB_NOTDIRTY of include/exec/cpu-all.h */
+#define REGISTERS_AFTER_TLB 0x110
+#define TLB_ENTRY_SHIFT 6
+#define TLB_ENTRY_WRITE 1
+#define TLB_NOTDIRTY UINT64_C(0x100)
 #define BARRIER_ALL 0x0f
 #define BARRIER_KIND 0x30
 #define BARRIER_ACQUIRE 0x10
@@ -55,7 +60,6 @@ bool __real_unicorn_fill_tlb_aarch64(void *cpu, uint64_t address, int size, int 
                                      bool probe, uintptr_t return_address);
 bool __wrap_unicorn_fill_tlb_aarch64(void *cpu, uint64_t address, int size, int access, int index,
                                      bool probe, uintptr_t return_address);
-void __real_tlb_reset_dirty_by_vaddr_aarch64(void *cpu, uint64_t start, uint64_t length);
 void __wrap_tlb_reset_dirty_by_vaddr_aarch64(void *cpu, uint64_t start, uint64_t length);
 void check_exit_request_aarch64(void *context);
 extern void tlb_flush_aarch64(void *cpu);
@@ -183,13 +187,27 @@ bool __wrap_unicorn_fill_tlb_aarch64(void *cpu, uint64_t address, int size, int 
                                            return_address);
 }
 
-/* Run for every new block, over every TLB entry of every translation regime. Only writable code needs it. */
+/* Run for every new block: stores to its pages must be noticed. The original walks every entry of twelve TLBs. Only the
+ * one for EL0 is in use, and both pages were fetched from a moment ago, so each is in its own place there. */
 void __wrap_tlb_reset_dirty_by_vaddr_aarch64(void *cpu, uint64_t start, uint64_t length) {
-    unsigned permission = page_permission(start & ADDRESS_MASK) |
-                          page_permission((start + length - 1) & ADDRESS_MASK);
-    if (permission & PERMIT_WRITE) {
-        __real_tlb_reset_dirty_by_vaddr_aarch64(cpu, start, length);
+    (void)cpu;
+    const char *description = (const char *)current_engine->registers - REGISTERS_AFTER_TLB;
+    uint64_t mask = ((const uint64_t *)description)[0];
+    char *table = ((char *const *)description)[1];
+    for (uint64_t page = start; page < start + length; page += GUEST_PAGE) {
+        if (page_permission(page & ADDRESS_MASK) & PERMIT_WRITE) {
+            uint64_t *entry = (uint64_t *)(table + (page >> (12 - TLB_ENTRY_SHIFT) & mask));
+            if (entry[TLB_ENTRY_WRITE] == page) {
+                entry[TLB_ENTRY_WRITE] |= TLB_NOTDIRTY;
+            }
+        }
     }
+}
+
+/* Is the TLB for EL0 where the constants above say? A new engine's TLBs have their first size. */
+bool tlb_check(const struct engine *e) {
+    const char *description = (const char *)e->registers - REGISTERS_AFTER_TLB;
+    return *(const uint64_t *)description == (TLB_FIRST_SIZE - 1) << TLB_ENTRY_SHIFT;
 }
 
 /* What the constants above and in engine.c rely on; NULL if it holds, else what does not. */

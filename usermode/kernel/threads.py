@@ -48,7 +48,9 @@ THREAD_MORE = (
 )
 
 SIGSETXID = 33
-THREAD_BUFFER = 8 << 20
+THREAD_BUFFER = 64 << 20
+"""Memory is only taken as code is translated; when a buffer is full, all of the thread's code is translated anew."""
+
 SP = 31
 FUTEX_WAKE = 1
 
