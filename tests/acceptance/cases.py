@@ -4,6 +4,7 @@
 A family's file::
 
     packages = ["bash", "coreutils"]        # Debian packages; their dependencies come along
+    sysroot = "java"                        # where they are unpacked once a case needs them; "acceptance" by default
     program = "/bin/bash"                   # inside the sysroot
     suffix = ".sh"                          # the script is written to script.sh
 
@@ -20,6 +21,7 @@ A family's file::
     stdout = "lines"                        # only the number of lines is compared
     ignore = ["*.pem"]                      # files left behind that are not compared
     timeout = 300                           # seconds; 120 by default
+    plain_user = true                       # run as user 1000 instead of root (of a user namespace)
     [case.files]
     "a.txt" = "…"                           # text, or generated: {kind = "words", size = 1000, seed = 1}
     [case.environment]
@@ -35,6 +37,7 @@ from pathlib import Path
 from typing import Any
 
 CASES = Path(__file__).parent / "cases"
+DEFAULT_SYSROOT = "acceptance"
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,8 @@ class Case:
     ignore: list[str] = field(default_factory=list)
     timeout: int = 120
     quick: bool = False
+    plain_user: bool = False
+    sysroot: str = DEFAULT_SYSROOT
 
     @property
     def id(self) -> str:
@@ -69,12 +74,14 @@ class Case:
             "files": self.files,
             "environment": self.environment,
             "input": self.input,
+            "plain_user": self.plain_user,
         }
 
 
 def load(path: Path) -> list[Case]:
     """The cases of one family's file; a wrong key is a TypeError."""
     table = tomllib.loads(path.read_text(encoding="utf-8"))
+    sysroot = table.get("sysroot", DEFAULT_SYSROOT)
     found = []
     for row in table["case"]:
         row = dict(row)
@@ -90,7 +97,14 @@ def load(path: Path) -> list[Case]:
             else:
                 arguments.insert(0, script)
         found.append(
-            Case(family=path.stem, program=program, arguments=arguments, files=files, **row)
+            Case(
+                family=path.stem,
+                program=program,
+                arguments=arguments,
+                files=files,
+                sysroot=sysroot,
+                **row,
+            )
         )
     return found
 
@@ -102,9 +116,11 @@ def all_cases() -> tuple[Case, ...]:
 
 
 @cache
-def packages() -> tuple[str, ...]:
-    """The Debian packages that the cases need."""
+def packages(sysroot: str) -> tuple[str, ...]:
+    """The Debian packages that the cases of one sysroot need."""
     named: set[str] = set()
     for path in CASES.glob("*.toml"):
-        named.update(tomllib.loads(path.read_text(encoding="utf-8"))["packages"])
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        if table.get("sysroot", DEFAULT_SYSROOT) == sysroot:
+            named.update(table["packages"])
     return tuple(sorted(named))

@@ -32,7 +32,7 @@ from tests.acceptance.world import Emulator, Result
 
 ROOT = Path(__file__).resolve().parents[2]
 STORE = ROOT / "build" / "acceptance" / "reference"
-SYSROOT = ROOT / ".cache" / "sysroot" / "acceptance"
+SYSROOTS = ROOT / ".cache" / "sysroot"
 OURS = ROOT / "build" / "usermode-aarch64"
 FETCH = ROOT / "tools" / "fetch_arm64.py"
 
@@ -51,14 +51,15 @@ def locked(path: Path) -> Iterator[None]:
 
 
 @cache
-def fetch() -> str:
-    """Fetch the packages into SYSROOT unless they are there; returns why that failed, or nothing.
+def fetch(name: str) -> str:
+    """Fetch the packages of a sysroot unless they are there; returns why that failed, or nothing.
 
     An answer is kept either way: without a network every case would wait for apt again.
     """
-    wanted = "\n".join(packages()) + "\n"
-    stamp = SYSROOT.with_suffix(".packages")
-    with locked(SYSROOT.with_suffix(".lock")):
+    folder = SYSROOTS / name
+    wanted = "\n".join(packages(name)) + "\n"
+    stamp = folder.with_suffix(".packages")
+    with locked(folder.with_suffix(".lock")):
         if stamp.is_file() and stamp.read_text(encoding="utf-8") == wanted:
             return ""
         done = subprocess.run(
@@ -66,9 +67,9 @@ def fetch() -> str:
                 sys.executable,
                 str(FETCH),
                 "--into",
-                str(SYSROOT),
+                str(folder),
                 "--with-dependencies",
-                *packages(),
+                *packages(name),
             ],
             capture_output=True,
             text=True,
@@ -80,12 +81,12 @@ def fetch() -> str:
     return ""
 
 
-def sysroot() -> Path:
-    """The folder with the Debian packages unpacked, fetched at first use; raises Unavailable."""
-    failure = fetch()
+def sysroot(case: Case) -> Path:
+    """The folder with the Debian packages of a case, fetched at first use; raises Unavailable."""
+    failure = fetch(case.sysroot)
     if failure:
         raise Unavailable(f"no arm64 packages here and none to be had: {failure}")
-    return SYSROOT
+    return SYSROOTS / case.sysroot
 
 
 @cache
@@ -107,10 +108,9 @@ def ours() -> Emulator:
 
 
 @cache
-def surroundings() -> str:
+def surroundings(root: Path) -> str:
     """A digest of all that decides a result beside the case: sysroot, reference emulator, the runner's code."""
     digest = hashlib.sha256()
-    root = sysroot()
     for top, folders, files in os.walk(root):
         folders.sort()
         for name in sorted(files):
@@ -139,13 +139,14 @@ def checked(case: Case, result: Result) -> Result:
 
 def reference(case: Case) -> Result:
     """The reference's result of `case`: stored, or made now and stored; raises Unavailable and WorldError."""
-    recipe = json.dumps([case.recipe, surroundings()], sort_keys=True)
+    root = sysroot(case)
+    recipe = json.dumps([case.recipe, surroundings(root)], sort_keys=True)
     path = (
         STORE / f"{case.family}-{case.name}-{hashlib.sha256(recipe.encode()).hexdigest()[:24]}.json"
     )
     if path.is_file():
         return checked(case, Result.from_json(path.read_text(encoding="utf-8")))
-    result = checked(case, world.run(case, qemu(), sysroot()))
+    result = checked(case, world.run(case, qemu(), root))
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(f".{os.getpid()}")
     unfinished.write_text(result.to_json(), encoding="utf-8")
@@ -180,7 +181,7 @@ def main() -> int:
         try:
             first = reference(case)
             emulator = ours() if options.ours else qemu()
-            second = world.run(case, emulator, sysroot())
+            second = world.run(case, emulator, sysroot(case))
             problem = difference(case, first, second, ("reference", emulator.name))
         except AssertionError as error:
             problem, first, second = str(error), None, None

@@ -29,7 +29,7 @@ def test_same_as_reference(case: Case, every_case: bool) -> None:
     if not case.quick and not every_case:
         pytest.skip("a long case: USERMODE_ACCEPTANCE=all or --acceptance-all")
     try:
-        ours, sysroot = reference.ours(), reference.sysroot()
+        ours, sysroot = reference.ours(), reference.sysroot(case)
         expected = reference.reference(case)
         actual = world.run(case, ours, sysroot)
     except (reference.Unavailable, world.WorldError) as error:

@@ -28,6 +28,8 @@ UNSHARE = [
     "--kill-child",
     "--mount-proc",
 ]
+# For programs that refuse to run as root; the files of the outer namespace's root are then this user's.
+PLAIN_USER = ["/usr/bin/unshare", "--user", "--map-user=1000", "--map-group=1000"]
 SYSROOT = "/run/sysroot"
 
 # qemu-user announces a fatal signal itself; Linux leaves that to the parent.
@@ -120,7 +122,7 @@ def run(case: Case, emulator: Emulator, sysroot: Path) -> Result:
         {
             "probe": False,
             "sysroot": str(sysroot.resolve()),
-            "emulator": emulator.command,
+            "emulator": [*(PLAIN_USER if case.plain_user else ()), *emulator.command],
             "register": emulator.register,
             "command": [SYSROOT + case.program, *case.arguments],
             "files": case.files,

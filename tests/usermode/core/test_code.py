@@ -83,6 +83,29 @@ def test_store_into_the_same_page(space: Space, engine: Any, core: ModuleType) -
     assert engine.get(0) == SECOND
 
 
+def test_stores_to_both_pages_of_a_block(space: Space, engine: Any, core: ModuleType) -> None:
+    """Both pages were stored to before their code was run, so the way for stores was open; it is closed again."""
+    page = space.map(2 * PAGE, RWX)
+    function = page + PAGE - 8
+    store = space.code("str w3, [x4]\nblr x2\nbrk #0")
+    core.write(function, assemble("mov x0, #1\nmov x1, #1\nadd x0, x0, x1\nret"))
+    plus_two = int.from_bytes(assemble("add x0, x0, x1, lsl #1"), "little")
+    minus = int.from_bytes(assemble("sub x0, x0, x1"), "little")
+    four = int.from_bytes(assemble("mov x0, #4"), "little")
+    for filled in range(600):  # so many fills that the TLB grows
+        run(engine, store, x2=function, x3=filled, x4=space.map(PAGE, RWX))
+    for address in (page, page + 2 * PAGE - 8):
+        assert run(engine, store, x2=function, x3=0, x4=address) == stops.BREAKPOINT
+    assert engine.get(0) == 2
+    for address, instruction, result in (
+        (page + PAGE, plus_two, 3),
+        (function, four, 6),
+        (page + PAGE, minus, 3),
+    ):
+        assert run(engine, store, x2=function, x3=instruction, x4=address) == stops.BREAKPOINT
+        assert engine.get(0) == result
+
+
 def test_store_while_only_writable(
     space: Space, engine: Any, core: ModuleType, caller: int
 ) -> None:
