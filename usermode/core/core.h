@@ -137,8 +137,10 @@ struct engine {
     enum watched_atomic watched_atomic; /* see debug.c */
     uintptr_t loop_frame;               /* stack frame of the run loop: see unicorn_blocks.c */
     unsigned tlb_fills, tlb_doublings;
-    unsigned generation; /* fork generation of the process that opened it */
-    struct engine *next; /* list of all engines, under the lock of shootdown.c */
+    uint64_t *tlb;                /* the TLB in use: mask, address of the table */
+    uint64_t code_pages[1 << 10]; /* a hash set of pages with translated code */
+    unsigned generation;          /* fork generation of the process that opened it */
+    struct engine *next;          /* list of all engines, under the lock of shootdown.c */
     _Atomic uint32_t flush_lock;
     struct flush_request flush;
     sigjmp_buf *recovery;

@@ -14,8 +14,8 @@
  *    FEAT_LSE2 must be aligned too (Arm ARM B2.5.2). Their accesses get the check, which costs nothing: it is part of the
  *    comparison with the TLB entry. That of SP would need code at each use of it and is not made; nor can a misaligned
  *    STXR fault, as it fails for want of the monitor, which no misaligned LDXR could have set.
- * 6. New blocks. After translating a block Unicorn walks twelve TLBs to have stores to it noticed; here the block's own
- *    pages are looked up, which halves the cost of a new block.
+ * 6. Stores to code. After translating a block Unicorn walks twelve TLBs to have stores to it noticed; here the block's own
+ *    pages are looked up, which halves the cost of a new block. Stores to executable pages without code take the quick way.
  * 7. Permissions. The fill of the software TLB answers from the page-permission table with the exact address.
  */
 #include "core.h"
@@ -29,7 +29,8 @@
 #define TLB_MOST_DOUBLINGS 8 /* 256 MiB of reach for 4 MiB of table */
 #define MEMOP_ALIGN 0x70     /* MO_ALIGN: to the size of the access */
 /* CPUTLBDescFast, CPUTLBEntry of include/exec/cpu-defs.h; TLB_NOTDIRTY of include/exec/cpu-all.h */
-#define REGISTERS_AFTER_TLB 0x110
+#define REGISTERS_AFTER_TLBS 0x110
+#define TLB_COUNT 12
 #define TLB_ENTRY_SHIFT 6
 #define TLB_ENTRY_WRITE 1
 #define TLB_NOTDIRTY UINT64_C(0x100)
@@ -61,6 +62,10 @@ bool __real_unicorn_fill_tlb_aarch64(void *cpu, uint64_t address, int size, int 
 bool __wrap_unicorn_fill_tlb_aarch64(void *cpu, uint64_t address, int size, int access, int index,
                                      bool probe, uintptr_t return_address);
 void __wrap_tlb_reset_dirty_by_vaddr_aarch64(void *cpu, uint64_t start, uint64_t length);
+void __real_tb_invalidate_phys_page_fast_aarch64(void *uc, void *pages, uint64_t offset, int size,
+                                                 uintptr_t return_address);
+void __wrap_tb_invalidate_phys_page_fast_aarch64(void *uc, void *pages, uint64_t offset, int size,
+                                                 uintptr_t return_address);
 void check_exit_request_aarch64(void *context);
 extern void tlb_flush_aarch64(void *cpu);
 extern void cpu_loop_exit_aarch64(void *cpu) __attribute__((noreturn));
@@ -168,6 +173,8 @@ bool __wrap_unicorn_fill_tlb_aarch64(void *cpu, uint64_t address, int size, int 
         watchpoint_count ? watch_access(untagged, (uint64_t)size, needed[access]) : WATCH_NONE;
     bool permitted = permission & needed[access];
     if (permitted && !(watch & WATCH_HIT)) {
+        current_engine->tlb =
+            (uint64_t *)((char *)current_engine->registers - REGISTERS_AFTER_TLBS) + 2 * index;
         grow_tlb(current_engine);
         uint64_t lasting = GUEST_PAGE;
         if (watch != WATCH_NONE) {
@@ -187,27 +194,56 @@ bool __wrap_unicorn_fill_tlb_aarch64(void *cpu, uint64_t address, int size, int 
                                            return_address);
 }
 
-/* Run for every new block: stores to its pages must be noticed. The original walks every entry of twelve TLBs. Only the
- * one for EL0 is in use, and both pages were fetched from a moment ago, so each is in its own place there. */
+/* The word of the TLB entry for a page that tells whether stores go straight to memory. */
+static uint64_t *store_entry(const struct engine *e, uint64_t page) {
+    uint64_t *table = (uint64_t *)(uintptr_t)e->tlb[1];
+    return table + (page >> (12 - TLB_ENTRY_SHIFT) & e->tlb[0]) / sizeof *table + TLB_ENTRY_WRITE;
+}
+
+/* The bit that says that a page, or one of many others, may hold translated code. */
+static uint64_t *code_page(struct engine *e, uint64_t page, uint64_t *bit) {
+    uint64_t hash = (page >> 12) * UINT64_C(0x9e3779b97f4a7c15) >> 48;
+    *bit = UINT64_C(1) << (hash & 63);
+    return &e->code_pages[hash >> 6];
+}
+
+/* Run for every new block: stores to its pages must be noticed from now on. The original walks every entry of twelve TLBs,
+ * but the block was fetched from its pages a moment ago, so each is in its own place. */
 void __wrap_tlb_reset_dirty_by_vaddr_aarch64(void *cpu, uint64_t start, uint64_t length) {
+    struct engine *e = current_engine;
     (void)cpu;
-    const char *description = (const char *)current_engine->registers - REGISTERS_AFTER_TLB;
-    uint64_t mask = ((const uint64_t *)description)[0];
-    char *table = ((char *const *)description)[1];
     for (uint64_t page = start; page < start + length; page += GUEST_PAGE) {
-        if (page_permission(page & ADDRESS_MASK) & PERMIT_WRITE) {
-            uint64_t *entry = (uint64_t *)(table + (page >> (12 - TLB_ENTRY_SHIFT) & mask));
-            if (entry[TLB_ENTRY_WRITE] == page) {
-                entry[TLB_ENTRY_WRITE] |= TLB_NOTDIRTY;
-            }
+        uint64_t bit, *word = code_page(e, page, &bit), *entry = store_entry(e, page);
+        *word |= bit;
+        if (*entry == page) {
+            *entry |= TLB_NOTDIRTY;
         }
     }
 }
 
-/* Is the TLB for EL0 where the constants above say? A new engine's TLBs have their first size. */
+/* Run for every store into a page that may be executed. SBCL's heap is such memory: a page without code is left alone from
+ * then on. */
+void __wrap_tb_invalidate_phys_page_fast_aarch64(void *uc, void *pages, uint64_t offset, int size,
+                                                 uintptr_t return_address) {
+    struct engine *e = current_engine;
+    uint64_t page = (offset & -GUEST_PAGE) + REGION_START;
+    uint64_t bit, *word = code_page(e, page, &bit), *entry = store_entry(e, page);
+    if (*word & bit) {
+        __real_tb_invalidate_phys_page_fast_aarch64(uc, pages, offset, size, return_address);
+    } else if (*entry == (page | TLB_NOTDIRTY)) {
+        *entry = page;
+    }
+}
+
+/* Are the twelve TLBs where the constants above say? Those of a new engine have their first size. */
 bool tlb_check(const struct engine *e) {
-    const char *description = (const char *)e->registers - REGISTERS_AFTER_TLB;
-    return *(const uint64_t *)description == (TLB_FIRST_SIZE - 1) << TLB_ENTRY_SHIFT;
+    const uint64_t *tlbs = (const uint64_t *)((const char *)e->registers - REGISTERS_AFTER_TLBS);
+    for (int i = 0; i < TLB_COUNT; i++) {
+        if (tlbs[2 * i] != (TLB_FIRST_SIZE - 1) << TLB_ENTRY_SHIFT) {
+            return false;
+        }
+    }
+    return true;
 }
 
 /* What the constants above and in engine.c rely on; NULL if it holds, else what does not. */

@@ -91,12 +91,13 @@ def test_stores_to_both_pages_of_a_block(space: Space, engine: Any, core: Module
     core.write(function, assemble("mov x0, #1\nmov x1, #1\nadd x0, x0, x1\nret"))
     plus_two = int.from_bytes(assemble("add x0, x0, x1, lsl #1"), "little")
     minus = int.from_bytes(assemble("sub x0, x0, x1"), "little")
+    other = space.code("ret")
     four = int.from_bytes(assemble("mov x0, #4"), "little")
     for filled in range(600):  # so many fills that the TLB grows
-        run(engine, store, x2=function, x3=filled, x4=space.map(PAGE, RWX))
+        run(engine, store, x2=other, x3=filled, x4=space.map(PAGE, RWX))
     for address in (page, page + 2 * PAGE - 8):
-        assert run(engine, store, x2=function, x3=0, x4=address) == stops.BREAKPOINT
-    assert engine.get(0) == 2
+        assert run(engine, store, x2=other, x3=0, x4=address) == stops.BREAKPOINT
+    assert calls(engine, space.code(CALL), function) == 2
     for address, instruction, result in (
         (page + PAGE, plus_two, 3),
         (function, four, 6),
