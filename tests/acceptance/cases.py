@@ -17,6 +17,7 @@ A family's file::
     input = "…"                             # standard input; empty by default
     status = 3                              # the expected exit status; 0 by default
     expect = ["…"]                          # strings that the reference's standard output must hold
+    output = "…"                            # expected on standard output, where qemu fails: the reference is not run
     stderr = false                          # not compared; compared by default
     stdout = "lines"                        # only the number of lines is compared
     ignore = ["*.pem"]                      # files left behind that are not compared
@@ -58,6 +59,7 @@ class Case:
     ignore: list[str] = field(default_factory=list)
     timeout: int = 120
     quick: bool = False
+    output: str = ""
     plain_user: bool = False
     sysroot: str = DEFAULT_SYSROOT
 

@@ -139,6 +139,8 @@ def checked(case: Case, result: Result) -> Result:
 
 def reference(case: Case) -> Result:
     """The reference's result of `case`: stored, or made now and stored; raises Unavailable and WorldError."""
+    if case.output:
+        return Result(case.status, False, case.output.encode(), b"", {}, 0, 0)
     root = sysroot(case)
     recipe = json.dumps([case.recipe, surroundings(root)], sort_keys=True)
     path = (
