@@ -64,6 +64,7 @@ LEFT_OUT = (
     "usermode.cli",
     "usermode.container",
     "usermode.inspect",
+    "usermode.installation",
     "usermode.loader.protocols",
     "usermode.service",
     "usermode.translate",

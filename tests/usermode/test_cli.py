@@ -337,7 +337,7 @@ class TestCompletion:
     def test_bash_completes_commands_and_options(self) -> None:
         script = "_USERMODE_COMPLETE=bash_complete COMP_WORDS='usermode {}' COMP_CWORD={} {} -m usermode.cli"
         for words, index, wanted in (
-            ("in", 1, "plain,inspect"),
+            ("insp", 1, "plain,inspect"),
             ("run --sysr", 2, "plain,--sysroot"),
         ):
             command = script.format(words, index, sys.executable)

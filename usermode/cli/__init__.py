@@ -32,6 +32,8 @@ COMMANDS = {
     "disable": "usermode.cli.register:disable",
     "status": "usermode.cli.status:status",
     "doctor": "usermode.cli.doctor:doctor",
+    "install": "usermode.cli.install:install",
+    "uninstall": "usermode.cli.install:uninstall",
     "completion": "usermode.cli.completion:completion",
 }
 """Name of a subcommand -> where it lives, `module:attribute`."""

@@ -15,9 +15,14 @@ def completion(ctx: click.Context, shell: str) -> None:
 
     For bash, in ~/.bashrc: eval "$(usermode completion bash)".
     """
+    click.echo(script(ctx, shell))
+
+
+def script(ctx: click.Context, shell: str) -> str:
+    """Return the completion script for a shell."""
     kind = get_completion_class(shell)
     assert kind is not None
-    script = kind(ctx.find_root().command, {}, "usermode", "_USERMODE_COMPLETE")
+    made = kind(ctx.find_root().command, {}, "usermode", "_USERMODE_COMPLETE")
     # The base class's source() only fills in the template; bash's own first asks the local bash
     # for its version, which says nothing about the shell that will read the script.
-    click.echo(ShellComplete.source(script))
+    return ShellComplete.source(made)

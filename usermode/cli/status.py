@@ -9,10 +9,11 @@ import click
 
 from binfmt.configuration import files
 from binfmt.entry import NAME
-from binfmt.places import Places
+from binfmt.places import BINFMT_MISC, Places
 from binfmt.registry import Registry, flags_text
 from usermode.cli.interpreter import describe_version
 from usermode.cli.registration import directory_option, root_option, say, told
+from usermode.errors import UsermodeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +32,8 @@ def status(as_json: bool, directory: str, root: str) -> int:
     """
     with told():
         facts = collect(Registry(directory), Places(root))
+    if (directory, root) == (BINFMT_MISC, "/"):
+        facts["service"] = service()
     if as_json:
         import json
 
@@ -65,6 +68,16 @@ def collect(registry: Registry, places: Places) -> dict[str, Any]:
         and {"file": file.path, "masked": file.masked, "problem": file.problem or None},
         "systemd": places.systemd_runs,
     }
+
+
+def service() -> dict[str, Any] | None:
+    """Return what the service says, None where there is none."""
+    from usermode.service.asking import ask
+
+    try:
+        return ask({"ask": "status"})
+    except UsermodeError as error:
+        return {"error": error.message}
 
 
 def registers_us(path: str) -> bool:
@@ -117,3 +130,15 @@ def lines(facts: dict[str, Any]) -> Iterator[str]:
     else:
         note = " (masked)" if file["masked"] else f" ({file['problem']})" if file["problem"] else ""
         yield f"binfmt.d: {file['file']}{note}"
+    if "service" in facts:
+        yield f"service: {describe_service(facts['service'])}"
+
+
+def describe_service(answer: dict[str, Any] | None) -> str:
+    """Return the service's word in one line."""
+    if answer is None:
+        return "not running; programs start without it"
+    if "error" in answer:
+        return str(answer["error"])
+    word = "all is right" if answer["right"] else f"{answer['state']}, {answer['reason']}"
+    return f"runs as process {answer['pid']}, version {answer['version']}: {word}"
