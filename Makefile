@@ -17,7 +17,10 @@ STAMP_APT := build/apt.ok
 STAMP_VENV := $(VENV)/installed
 say = @echo "  $(1)"
 
-.PHONY: all help venv test test-long fuzz bench acceptance lint format clean distclean
+# For the packages alone: `make deb` installs these.
+DEB_PACKAGES := build-essential debhelper dh-python lintian
+
+.PHONY: all help venv deb wheel test test-long fuzz bench acceptance lint format clean distclean
 
 ## all: prepare, build, and run an AArch64 program (the default)
 all: interpreter build/sample/bin/busybox
@@ -39,7 +42,7 @@ $(STAMP_VENV): pyproject.toml | $(STAMP_APT)
 	$(call say,install the Python packages into $(VENV))
 	@test -x $(VENV)/bin/pip || $(PYTHON) -m venv $(VENV)
 	@$(VENV)/bin/pip uninstall -q -y setuptools 2>/dev/null
-	@$(VENV)/bin/pip install -q --disable-pip-version-check -e '.[systemd,test]' 2>$(VENV)/pip.log || \
+	@$(VENV)/bin/pip install -q --disable-pip-version-check -e '.[build,systemd,test]' 2>$(VENV)/pip.log || \
 	    { grep ERROR $(VENV)/pip.log | tail -n 1; echo "make: pip could not install the Python packages; is there a network? (all of its words: $(VENV)/pip.log)" >&2; exit 1; }
 	@touch $@
 
@@ -65,6 +68,18 @@ fuzz: interpreter
 ## acceptance: all cases of Debian's programs, compared with qemu-user
 acceptance: interpreter build/sample/bin/busybox
 	@USERMODE_ACCEPTANCE=all $(PYTEST) -n 2 tests/acceptance
+
+## deb: the Debian package, in build/deb
+deb: interpreter
+	@tools/install_packages.sh $(DEB_PACKAGES)
+	$(call say,build the Debian package)
+	@tools/build_deb.sh build/deb
+	@lintian --fail-on error,warning build/deb/usermode_*.deb
+
+## wheel: a wheel with the programs, and the source distribution, in dist
+wheel: interpreter
+	$(call say,build the wheel and the source distribution)
+	@tools/build_wheel.sh dist
 
 ## bench: measure speed against qemu-user; results in docs/benchmarks
 bench: interpreter

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -67,8 +68,6 @@ def ask(machine: Machine, *, as_user: str = "root") -> dict[str, object]:
         "import sys, json; sys.path.insert(0, '/usr/lib/usermode'); "
         "from usermode.service.asking import ask; print(json.dumps(ask({'ask': 'status'}) or {}))"
     )
-    import json
-
     command = ("setpriv", f"--reuid={as_user}", "--clear-groups", "/usr/bin/python3", "-Ic", script)
     answer: dict[str, object] = json.loads(machine.run(*command))
     return answer
@@ -78,3 +77,25 @@ def run_sample(machine: Machine) -> None:
     """Expect that the kernel runs the sample program by its name."""
     done = machine.try_run(SAMPLE, "one")
     assert (done.returncode, done.stdout.splitlines()[:2]) == (23, [SAMPLE, "one"]), done
+
+
+class Guest:
+    """A sample program that runs until it is told to end."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.process = machine.start(SAMPLE)
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline() == f"{SAMPLE}\n"
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        self.pid = int(children.read_text())  # what was started is nsenter(1)
+
+    @property
+    def interpreter(self) -> int:
+        """The inode of the interpreter that runs it."""
+        return os.stat(f"/proc/{self.pid}/exe").st_ino
+
+    def finish(self) -> int:
+        """End it as it wants to be ended, and return its status."""
+        with self.process:
+            self.process.communicate()
+        return self.process.returncode

@@ -3,14 +3,12 @@
 
 from __future__ import annotations
 
-import os
 import time
-from pathlib import Path
 
 import pytest
 
 from binfmt.entry import Entry
-from tests.system.conftest import SAMPLE, SERVICE, ask, run_sample, state
+from tests.system.conftest import SAMPLE, SERVICE, Guest, ask, run_sample, state
 from tests.system.machine import Machine, wait_for
 from usermode.service.events import DONE, RELOADED, STATES
 from usermode.service.keeper import MASKED, RIGHT, SHADOWED, UPGRADED
@@ -30,28 +28,6 @@ def done(machine: Machine, what: str) -> int:
     counts = ask(machine).get("done", {})
     assert isinstance(counts, dict)
     return int(counts.get(what, 0))
-
-
-class Guest:
-    """A sample program that runs until it is told to end."""
-
-    def __init__(self, machine: Machine) -> None:
-        self.process = machine.start(SAMPLE)
-        assert self.process.stdout is not None
-        assert self.process.stdout.readline() == f"{SAMPLE}\n"
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        self.pid = int(children.read_text())  # what was started is nsenter(1)
-
-    @property
-    def interpreter(self) -> int:
-        """The inode of the interpreter that runs it."""
-        return os.stat(f"/proc/{self.pid}/exe").st_ino
-
-    def finish(self) -> int:
-        """End it as it wants to be ended, and return its status."""
-        with self.process:
-            self.process.communicate()
-        return self.process.returncode
 
 
 def replace_interpreter(machine: Machine) -> int:

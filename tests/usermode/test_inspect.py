@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from tests.support import BUILD
 from usermode.inspect.cpu import EXTENSIONS, OFFERED
 from usermode.inspect.elf import merged, read_elf
 from usermode.inspect.instructions import scan
@@ -299,6 +300,14 @@ def test_an_encoding_s_value_lies_within_its_mask() -> None:
     for extension in EXTENSIONS:
         for mask, value in extension.encodings:
             assert value & ~mask == 0, extension.name
+
+
+def test_segment_of_zeros_may_lie_behind_the_end_of_the_file() -> None:
+    """As GNU ld lays out the sample program, whose only data is .bss."""
+    sample = BUILD / "usermode-sample"
+    if not sample.exists():
+        pytest.skip("build/usermode-sample is not built: run `make`")
+    assert inspect_file(sample).runnable
 
 
 @needs_compiler

@@ -105,7 +105,7 @@ def test_version_of_unicorn_is_the_pinned_one() -> None:
     with pytest.raises(Information, match=f"Unicorn {UNICORN}"):
         read("--version")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert f"unicorn=={UNICORN}" in project["dependencies"]
+    assert f"unicorn=={UNICORN}" in project["optional-dependencies"]["build"]
 
 
 def test_a_relative_sysroot_becomes_absolute(

@@ -12,6 +12,10 @@ from usermode.errors import UsermodeError
 
 INSTALLED = Path(INTERPRETER)
 NAME = INSTALLED.name
+PACKAGE = Path(__file__).resolve().parents[1]
+TREE = PACKAGE.parent
+SHIPPED = PACKAGE / "shipped" / NAME
+"""In a wheel that was built with it."""
 CANNOT_START = 125
 """Exit status when usermode itself fails before the program is tried, as for env(1)."""
 
@@ -19,8 +23,8 @@ CANNOT_START = 125
 def find_interpreter(given: str | None = None) -> str:
     """Return the path of the interpreter.
 
-    `given` (an option) wins over $USERMODE_INTERPRETER; then a source tree's own build, then the
-    installed one. Raises UsermodeError when there is none.
+    `given` (an option) wins over $USERMODE_INTERPRETER; then a source tree's own build, or the wheel's,
+    then the installed one. Raises UsermodeError when there is none.
     """
     for chosen, source in (
         (given, "--interpreter"),
@@ -33,14 +37,15 @@ def find_interpreter(given: str | None = None) -> str:
                     status=CANNOT_START,
                 )
             return os.path.abspath(chosen)
-    places = (Path(__file__).resolve().parents[2] / "build" / NAME, INSTALLED)
+    own = TREE / "build" / NAME if (TREE / "Makefile").exists() else SHIPPED
+    places = (own, INSTALLED)
     for place in places:
         if is_program(place):
             return str(place)
     raise UsermodeError(
         f"the interpreter {NAME} is not installed (looked for {' and '.join(map(str, places))})",
         status=CANNOT_START,
-        hint="in a source tree 'make' builds it; $USERMODE_INTERPRETER names one that is elsewhere",
+        hint="'make' in a source tree builds it, 'make wheel' a wheel with it; or $USERMODE_INTERPRETER names one",
     )
 
 

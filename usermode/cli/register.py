@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from binfmt.configuration import files
 from binfmt.entry import CREDENTIALS, FLAGS
-from binfmt.places import Places
+from binfmt.places import BINFMT_MISC, Places
 from binfmt.registry import UNCHANGED, Registry
 from usermode.cli.registration import (
     chosen_interpreter,
@@ -19,6 +21,7 @@ from usermode.cli.registration import (
     say,
     told,
 )
+from usermode.service import SOCKET
 
 
 @click.command()
@@ -100,6 +103,8 @@ def unregister(name: str, directory: str) -> None:
     with told():
         removed = Registry(directory).unregister(name)
     say(f"unregistered {name}" if removed else f"{name} is not registered")
+    if removed and directory == BINFMT_MISC and os.path.exists(SOCKET):
+        say("usermode.service registers it again: systemctl stop usermode.socket usermode.service")
 
 
 @click.command()

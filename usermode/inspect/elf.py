@@ -232,7 +232,9 @@ def read_segments(file: ELFFile, file_size: int) -> list[Segment]:
         header = part.header
         if header["p_type"] == "PT_LOAD" and header["p_filesz"] > header["p_memsz"]:
             raise ValueError(f"program header {index} has more bytes in the file than in memory")
-        if header["p_type"] == "PT_LOAD" and header["p_offset"] + header["p_filesz"] > file_size:
+        # A segment of zeros alone has no bytes in the file, and its offset may be any.
+        taken = header["p_filesz"] if header["p_type"] == "PT_LOAD" else 0
+        if taken and header["p_offset"] + taken > file_size:
             raise ValueError(f"program header {index} ends beyond the end of the file (truncated?)")
         found.append(
             Segment(
