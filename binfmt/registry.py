@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 OWN_FILES = ("register", "status")
 ENABLE, DISABLE, REMOVE = b"1", b"0", b"-1"
 
+STAND_IN = ".new"
+"""Behind the name of an entry that serves while another is replaced."""
+
 REGISTERED, REPLACED, UNCHANGED = "registered", "replaced", "unchanged"
 
 
@@ -129,7 +132,7 @@ class Registry:
         """Replace the entry of that name so that guest programs have an interpreter at every moment."""
         stand_in = Entry(
             entry.interpreter,
-            name=f"{entry.name}.new",
+            name=f"{entry.name}{STAND_IN}",
             flags=entry.flags,
             appimage=entry.appimage,
         )

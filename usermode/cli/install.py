@@ -12,13 +12,11 @@ import click
 from binfmt.entry import NAME
 from binfmt.places import INTERPRETER, Places
 from binfmt.registry import Registry
-from usermode.cli.registration import told
+from usermode.cli.registration import say, told
 from usermode.errors import UsermodeError
 
 if TYPE_CHECKING:
     from usermode.installation.install import Target
-
-SYSTEMD_BINFMT = "systemd-binfmt.service"
 
 root_option = click.option(
     "--root",
@@ -56,16 +54,24 @@ def install(ctx: click.Context, root: str, no_start: bool, for_package: bool) ->
 
 def start() -> None:
     """Register, and start the service; where systemd does not run, say what is to be done."""
+    from usermode.service.keeper import RIGHT, Keeper
+
     if not Places().systemd_runs:
         click.echo("systemd does not run here: 'usermode register' at each start of the machine")
         return
+    # Not by a restart of systemd-binfmt.service, which would drop what others registered by hand.
+    registry = Registry()
+    with told():
+        registry.mount()
+    state = Keeper(registry, Places()).check(apply=True)
     systemctl("daemon-reload")
-    systemctl("restart", SYSTEMD_BINFMT)
     systemctl("start", "usermode.socket")
     systemctl("restart", "usermode.service")
-    click.echo(
-        "registered, and started usermode.service: 'usermode doctor' looks whether all is well"
-    )
+    say("started usermode.service")
+    if state.kind == RIGHT:
+        say("AArch64 programs start by their name")
+    else:
+        say(f"{state.kind}: {state.reason}; 'usermode doctor' says more")
 
 
 @click.command()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Where the files that an installation copies are: in a source tree, in a wheel, or installed already."""
+"""Where the files that an installation copies are: in a source tree, or in a wheel."""
 
 from __future__ import annotations
 

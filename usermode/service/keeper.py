@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from binfmt.configuration import files
 from binfmt.entry import NAME, Entry
 from binfmt.refusal import RegistryError
-from binfmt.registry import REGISTERED, REPLACED
+from binfmt.registry import REGISTERED, REPLACED, STAND_IN
 
 if TYPE_CHECKING:
     from binfmt.listing import Registered
@@ -69,7 +69,10 @@ class Keeper:
     def check(self, *, apply: bool = False) -> State:
         """Look at everything once and mend it. With `apply` an entry that differs from binfmt.d's is replaced."""
         try:
-            return self._check(apply)
+            try:
+                return self._check(apply)
+            except RegistryError:
+                return self._check(apply)  # systemd-binfmt.service may have been at work meanwhile
         except RegistryError as error:
             return State(REFUSED, error.message)
         except OSError as error:
@@ -90,6 +93,8 @@ class Keeper:
             return State(TAKEN, f"the entry {present.name} belongs to {present.interpreter}")
         if apply and not present.same(wanted):
             return self._register(wanted, REPLACED)
+        if self.registry.find(wanted.name + STAND_IN):
+            return self._register(wanted, REPLACED)  # somebody was killed while replacing
         if not present.enabled:
             return State(DISABLED, "somebody switched the entry off")
         if other := self._winner():

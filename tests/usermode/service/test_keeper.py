@@ -12,7 +12,7 @@ import pytest
 from binfmt.configuration import render
 from binfmt.entry import NAME, Entry
 from binfmt.places import Places
-from binfmt.registry import REGISTERED, REPLACED, Registry
+from binfmt.registry import REGISTERED, REPLACED, STAND_IN, Registry
 from tests.binfmt.namespace import isolated, mount_table, short_folder
 from usermode.service import keeper as k
 from usermode.service.keeper import Keeper, Sight, State
@@ -119,6 +119,21 @@ def test_leaves_what_people_chose(folder) -> None:
     case.registry.register(Entry(str(case.interpreter), flags="POCF"))
     assert case.keeper.check().kind == k.DIFFERS
     assert case.keeper.check(apply=True) == State(k.RIGHT, "", REPLACED)
+
+
+@isolated
+def test_replacement_that_was_interrupted(folder) -> None:
+    """By SIGKILL: the stand-in is there, with the entry or without it."""
+    case = Case(folder)
+    stand_in = Entry(str(case.interpreter), name=NAME + STAND_IN)
+    for entry_is_there in (True, False):
+        case.keeper.check()
+        case.registry.register(stand_in)
+        if not entry_is_there:
+            case.registry.unregister(NAME)
+        case.keeper.check()
+        case.keeper.check()
+        assert [entry.name for entry in case.registry.entries()] == [NAME]
 
 
 @isolated
