@@ -96,7 +96,7 @@ format: $(STAMP_VENV)
 
 ## clean: remove what was built; downloads stay in .cache
 clean:
-	@rm -rf build
+	@rm -rf build dist
 
 ## distclean: remove downloads and the virtual environment too
 distclean: clean

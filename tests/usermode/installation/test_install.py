@@ -12,19 +12,24 @@ import pytest
 
 from binfmt.configuration import read
 from binfmt.entry import Entry
+from binfmt.places import Places
 from tests.support import ROOT
+from usermode.cli.install import start
 from usermode.errors import UsermodeError
+from usermode.installation import install as installing
 from usermode.installation import owned, sources
 from usermode.installation.install import Target, install, packaged, uninstall
 from usermode.service import SOCKET
 from usermode.service.keeper import NAME
 
+COMPILE = installing.compile_modules
 SCRIPTS = {shell: f"# {shell}\n" for shell in owned.COMPLETIONS}
 
 
 @pytest.fixture
-def root(interpreter: Path, tmp_path: Path) -> Path:
-    """The top of a system with nothing but a Python, and everything built."""
+def root(interpreter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The top of a system with nothing but a Python, and everything built. Nothing is compiled there: that is slow."""
+    monkeypatch.setattr(installing, "compile_modules", lambda target: None)
     try:
         for shipped in owned.SHIPPED:
             sources.find(shipped.source)
@@ -165,6 +170,16 @@ def test_command_line(root: Path) -> None:
         assert done.stdout.startswith(wanted)
 
 
+def test_bytecode_is_there_for_all_users_and_names_the_real_files(root: Path) -> None:
+    target = Target(str(root))
+    install(target, SCRIPTS)
+    COMPILE(target)
+    (compiled,) = target.path(owned.MODULES).rglob("usermode/__pycache__/errors.*.pyc")
+    assert f"{owned.MODULES}/usermode/errors.py".encode() in compiled.read_bytes()
+    uninstall(target)
+    assert not target.path(owned.MODULES).exists()
+
+
 def test_only_root_may_change_this_system() -> None:
     if os.geteuid() == 0:
         prefix = ["setpriv", "--reuid=65534", "--clear-groups"]
@@ -182,3 +197,11 @@ def test_only_root_may_change_this_system() -> None:
     )
     assert done.returncode == 1
     assert "only root may change this system" in done.stderr
+
+
+def test_without_systemd_the_way_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Places, "systemd_runs", property(lambda places: False))
+    start()
+    assert "'usermode register' at each start of the machine" in capsys.readouterr().out
