@@ -15,11 +15,13 @@ from tests.system.conftest import SAMPLE, SERVICE, Guest, ask, run_sample, state
 from tests.system.machine import Machine, wait_for
 from tests.system.test_install import FILES
 from usermode.cli import COMMANDS
+from usermode.service.events import STARTED
 from usermode.version import VERSION
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
-DEPENDENCIES = ("python3-click", "python3-colorama", "python3-pyelftools")
+DEPENDENCIES = ("python3-click", "python3-colorama", "python3-pyelftools", "python3-systemd")
+"""And what it recommends: so the service is tested with systemd-python here, without it in test_service.py."""
 DOWNLOADS = ROOT / ".cache/debs"
 INTERPRETER = "/usr/libexec/usermode/usermode-aarch64"
 
@@ -75,6 +77,11 @@ def test_life(machine: Machine, package: Path, newer: Path, dependencies: list[P
     wait_for(lambda: state(machine) == "right", "the service runs")
     for unit in (SERVICE, "usermode.socket"):
         assert machine.run("systemctl", "is-enabled", unit) == "enabled\n"
+    (started,) = machine.journal(f"MESSAGE_ID={STARTED.message_id}")
+    assert started["USERMODE_EVENT"] == "started"
+    assert started["CODE_FILE"].startswith(
+        "/usr/lib/usermode/"
+    )  # systemd-python tells where it is called
     commands(machine)
     refused = machine.try_run(
         "env", f"--chdir={ROOT}", ".venv/bin/python", "-m", "usermode.cli", "install"
