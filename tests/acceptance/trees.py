@@ -111,6 +111,7 @@ def run(job: Job) -> tuple[list[Done], list[str]]:
         answer: dict[str, Any] = json.loads((top / "result.json").read_text())
         if kept and job.keep and kept.exists():
             kept.rename(job.keep)
+    answer["results"][-1]["output"] += errors  # why the tree could not be entered
     return [Done(**row) for row in answer["results"]], answer["listing"]
 
 
