@@ -63,7 +63,7 @@ def register(folder: Path, interpreter: Path) -> None:
 def test_bubblewrap(folder: Path, tree: Path, interpreter: Path) -> None:
     need("bwrap")
     register(folder, interpreter)
-    options = ["--bind", tree, "/", "--proc", "/proc", "--dev", "/dev", "--unshare-all"]
+    options = ["--bind", str(tree), "/", "--proc", "/proc", "--dev", "/dev", "--unshare-all"]
     script = "uname -m; id -u; sh -c 'echo $0' inner"
     done = start("bwrap", *options, "--uid", "0", "/bin/sh", "-c", script)
     assert (done.returncode, done.stderr) == (0, "")
@@ -85,7 +85,7 @@ def test_systemd_nspawn(folder: Path, tree: Path, interpreter: Path) -> None:
     need("systemd-nspawn")
     register(folder, interpreter)
     options = ["--quiet", "--register=no", "--keep-unit", "--private-network", "--pipe"]
-    command = [*OWN_PROCESSES, "systemd-nspawn", *options, "-D", tree, "/bin/uname", "-m"]
+    command = [*OWN_PROCESSES, "systemd-nspawn", *options, "-D", str(tree), "/bin/uname", "-m"]
     done = start(*command)
     refused = [line for line in done.stderr.splitlines() if "Failed to mount" in line]
     if done.returncode and refused:

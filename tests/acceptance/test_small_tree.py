@@ -43,6 +43,8 @@ use strict; use POSIX;
 print "{name} {script} @ARGV ", (POSIX::uname())[4], "\\n";
 """
 STEPS = """
+cp /usr/bin/id /root/id; chmod 4755 /root/id; chmod 755 /root
+perl -e '$( = 1000; $) = "1000 1000"; $< = $> = 1000; exec "/root/id"'
 cd /packages
 dpkg --unpack first_1_arm64.deb second_1_arm64.deb
 dpkg --configure -a
@@ -60,6 +62,7 @@ apt-get -q -y install second
 dpkg --audit; echo "audited"
 """
 TOLD = (
+    "uid=1000 gid=1000 euid=0(root)",
     "first preinst install aarch64",
     "first postinst configure",
     "second postinst configure",

@@ -7,7 +7,7 @@ import errno
 import os
 import stat
 
-from binfmt.entry import Entry
+from binfmt.entry import CREDENTIALS, FLAGS, Entry
 from usermode.container.host import (
     MS_BIND,
     MS_NODEV,
@@ -79,7 +79,10 @@ def resolver(root: str) -> str | None:
 
 
 def register(proc: str, interpreter: str) -> bool:
-    """Register the interpreter with the namespace's own binfmt_misc. False where the kernel has none (before 6.7)."""
+    """Register the interpreter with the namespace's own binfmt_misc. False where the kernel has none (before 6.7).
+
+    Set-user-ID programs gain their owner's rights, as passwd(1) and su(1) of the tree need: rights over the tree only.
+    """
     folder = os.path.join(proc, "sys/fs/binfmt_misc")
     try:
         mount("binfmt_misc", folder, "binfmt_misc", PLAIN)
@@ -88,7 +91,7 @@ def register(proc: str, interpreter: str) -> bool:
             return False
         raise
     with open(os.path.join(folder, "register"), "wb", buffering=0) as file:
-        file.write(Entry(interpreter).line().encode())
+        file.write(Entry(interpreter, flags=FLAGS + CREDENTIALS).line().encode())
     return True
 
 
