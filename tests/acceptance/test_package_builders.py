@@ -25,17 +25,18 @@ mmdebstrap --mode=root --arch=arm64 --variant=custom --include={packages} "" tre
 tar -tf tree.tar | grep -x ./usr/bin/jq
 """
 INCLUDED = (
-    "base-files",
-    "bash",
-    "coreutils",
-    "dash",
-    "debconf",
-    "dpkg",
-    "jq",
-    "libc-bin",
-    "perl-base",
-    "sed",
-    "tar",
+    *(
+        "base-files",
+        "bash",
+        "coreutils",
+        "dash",
+        "debconf",
+        "diffutils",
+        "dpkg",
+        "findutils",
+        "grep",
+    ),
+    *("gzip", "jq", "libc-bin", "perl-base", "sed", "tar"),
 )
 
 
