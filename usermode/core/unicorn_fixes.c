@@ -16,7 +16,9 @@
  *    STXR fault, as it fails for want of the monitor, which no misaligned LDXR could have set.
  * 6. Stores to code. After translating a block Unicorn walks twelve TLBs to have stores to it noticed; here the block's own
  *    pages are looked up, which halves the cost of a new block. Stores to executable pages without code take the quick way.
- * 7. Permissions. The fill of the software TLB answers from the page-permission table with the exact address.
+ * 7. Size. A thread's engine would begin with a huge page of translations and a table for 32768 blocks, 2.6 MiB to clear
+ *    before its first instruction; it gets small pages first, and the table grows by itself.
+ * 8. Permissions. The fill of the software TLB answers from the page-permission table with the exact address.
  */
 #include "core.h"
 
@@ -39,6 +41,9 @@
 #define BARRIER_ACQUIRE 0x10
 #define BARRIER_RELEASE 0x20
 #define BARRIER_FULL 0x30
+
+#define SMALL_PAGES (2 << 20)
+#define FIRST_BLOCKS 1024
 
 static __thread bool release_pending; /* the next store generated is a store-release */
 static __thread uint32_t instruction; /* the one being translated */
@@ -66,6 +71,12 @@ void __real_tb_invalidate_phys_page_fast_aarch64(void *uc, void *pages, uint64_t
                                                  uintptr_t return_address);
 void __wrap_tb_invalidate_phys_page_fast_aarch64(void *uc, void *pages, uint64_t offset, int size,
                                                  uintptr_t return_address);
+int __real_qemu_madvise(void *address, size_t length, int advice);
+int __wrap_qemu_madvise(void *address, size_t length, int advice);
+void __real_qht_init(void *table, void *equal, size_t entries, unsigned mode);
+void __wrap_qht_init(void *table, void *equal, size_t entries, unsigned mode);
+bool __real_qht_reset_size(uc_engine *uc, void *table, size_t entries);
+bool __wrap_qht_reset_size(uc_engine *uc, void *table, size_t entries);
 void check_exit_request_aarch64(void *context);
 extern void tlb_flush_aarch64(void *cpu);
 extern void cpu_loop_exit_aarch64(void *cpu) __attribute__((noreturn));
@@ -244,6 +255,25 @@ bool tlb_check(const struct engine *e) {
         }
     }
     return true;
+}
+
+/* Unicorn asks for huge pages and for nothing else: what a long-running program translates later may have them. */
+int __wrap_qemu_madvise(void *address, size_t length, int advice) {
+    if (length <= SMALL_PAGES) {
+        return 0;
+    }
+    return __real_qemu_madvise((char *)address + SMALL_PAGES, length - SMALL_PAGES, advice);
+}
+
+/* The table of blocks by address is the only one, and one that grows (QHT_MODE_AUTO_RESIZE). */
+void __wrap_qht_init(void *table, void *equal, size_t entries, unsigned mode) {
+    (void)entries;
+    __real_qht_init(table, equal, FIRST_BLOCKS, mode);
+}
+
+bool __wrap_qht_reset_size(uc_engine *uc, void *table, size_t entries) {
+    (void)entries;
+    return __real_qht_reset_size(uc, table, FIRST_BLOCKS);
 }
 
 /* What the constants above and in engine.c rely on; NULL if it holds, else what does not. */
