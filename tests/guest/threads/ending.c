@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -106,8 +107,11 @@ static void *lock_and_leave(void *unused) {
     return unused;
 }
 
+static atomic_bool locked;
+
 static void *lock_and_leave_later(void *unused) {
     pthread_mutex_lock(shared);
+    locked = true;
     usleep(30000);
     return unused;
 }
@@ -127,7 +131,10 @@ static void locks_of_dead_owners(void) {
             CHECK(pthread_create(&thread, NULL, i ? lock_and_leave_later : lock_and_leave, NULL) ==
                   0);
             if (i) {
-                usleep(10000); /* now it waits for a lock whose owner dies */
+                while (!locked) {
+                    usleep(1000);
+                }
+                /* now it waits for a lock whose owner dies */
             } else {
                 CHECK(pthread_join(thread, NULL) == 0);
             }
