@@ -21,7 +21,7 @@
 #define HOST_STAT_SIZE 144
 #define GUEST_STAT_SIZE 128
 #define EPOLL_CTL_OPERATION 1 /* index of the argument */
-#define EPOLL_BATCH 1024
+#define EPOLL_MOST 65536 /* events told of by one call; the kernel keeps the rest for the next */
 
 struct call_row call_rows[CALL_ROWS];
 struct field_copy stat_copy[32];
@@ -184,11 +184,11 @@ static long return_events(uint64_t address, const struct epoll_event_host *host,
 }
 
 static long treat_events_out(struct scratch *s, int index) {
-    int64_t count = (int32_t)s->arguments[index + 1];
-    if (count > EPOLL_BATCH) {
-        s->arguments[index + 1] = EPOLL_BATCH;
+    int32_t count = (int32_t)s->arguments[index + 1];
+    if (count > EPOLL_MOST) {
+        s->arguments[index + 1] = (uint64_t)(count = EPOLL_MOST);
     }
-    s->events = malloc(EPOLL_BATCH * sizeof *s->events);
+    s->events = malloc((count > 0 ? (size_t)count : 1) * sizeof *s->events);
     s->arguments[index] = (uint64_t)(uintptr_t)s->events;
     return s->events ? 0 : -ENOMEM;
 }

@@ -5,6 +5,8 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/select.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -113,6 +115,33 @@ static void epolling(void) {
     CHECK(close(second[0]) == 0 && close(second[1]) == 0 && close(ep) == 0);
 }
 
+#define MANY 1500
+
+static void epolling_for_many(void) {
+    struct rlimit limit;
+    CHECK(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+    if (limit.rlim_max < MANY + 100) {
+        printf("skipped: only %d descriptors allowed\n", (int)limit.rlim_max);
+        return;
+    }
+    limit.rlim_cur = limit.rlim_max;
+    CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    static struct epoll_event got[2 * MANY];
+    int ep = epoll_create1(EPOLL_CLOEXEC);
+    for (int i = 0; i < MANY; i++) {
+        int fd = eventfd(1, EFD_CLOEXEC);
+        CHECK(fd >= 0);
+        CHECK(epoll_ctl(ep, EPOLL_CTL_ADD, fd, &(struct epoll_event){EPOLLIN, {.fd = fd}}) == 0);
+    }
+    CHECK(epoll_wait(ep, got, 2 * MANY, 0) == MANY);
+    CHECK(epoll_wait(ep, got, MANY - 1, 0) == MANY - 1);
+    for (int i = 0; i < MANY; i++) {
+        CHECK(got[i].events == EPOLLIN);
+        close(got[i].data.fd);
+    }
+    close(ep);
+}
+
 int main(void) {
     RUN(pipes);
     CHECK(pipe(ends) == 0);
@@ -120,5 +149,6 @@ int main(void) {
     RUN(selecting);
     CHECK(close(ends[0]) == 0 && close(ends[1]) == 0 && pipe(ends) == 0);
     RUN(epolling);
+    RUN(epolling_for_many);
     return 0;
 }
