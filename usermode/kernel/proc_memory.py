@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 PAGE, KIB = 4096, 1024
 LIMIT = 1 << 46
 INFINITY = (1 << 64) - 1
-LEFT_FIELDS = (b"KernelPageSize", b"MMUPageSize", b"THPeligible", b"ProtectionKey", b"VmFlags")
+LEFT_FIELDS = (b"KernelPageSize", b"MMUPageSize", b"THPeligible", b"ProtectionKey")
+RIGHTS = ((b"rd", b"r"), (b"wr", b"w"), (b"ex", b"x"))
+HOST_RIGHTS = (b"rd", b"wr", b"ex")
 LIMITS = {b"Max data size": 2, b"Max stack size": 3, b"Max address space": 9}
 
 
@@ -89,22 +91,26 @@ def numa_maps(facts: Facts, host_text: bytes) -> bytes:
 
 
 class Block:
-    """A mapping of the host's smaps: its range, and its lines as (name, KiB not yet given to a guest's, text)."""
+    """A mapping of the host's smaps: its range, its lines but the last, VmFlags, and that one's text.
 
-    def __init__(self, header: bytes) -> None:
+    The lines are read only where several of the guest's mappings share it: (name, KiB not yet given to one, text).
+    """
+
+    def __init__(self, header: bytes, lines: bytes, flags: bytes) -> None:
         start, _, end = header.split(None, 1)[0].partition(b"-")
         self.start, self.end = int(start, 16), int(end, 16)
-        self.names: list[bytes] = []
+        self.lines, self.flags = lines, flags
         self.left: dict[bytes, int] = {}
         self.texts: dict[bytes, bytes] = {}
 
-    def add(self, line: bytes) -> None:
-        """Take in a line below the header."""
-        name, _, text = line.partition(b":")
-        self.names.append(name)
-        self.texts[name] = text
-        if name not in LEFT_FIELDS:
-            self.left[name] = int(text.split()[0])
+    def read(self) -> None:
+        """Take the lines apart, the first time."""
+        if not self.texts:
+            for line in self.lines.splitlines():
+                name, _, text = line.partition(b":")
+                self.texts[name] = text
+                if name not in LEFT_FIELDS:
+                    self.left[name] = int(text.split()[0])
 
     def take(self, name: bytes, most: int) -> int:
         """Give a part of this mapping its share: what fits, so that the sums are right."""
@@ -112,20 +118,31 @@ class Block:
         self.left[name] -= share
         return share
 
+    def share(self, size: int) -> bytes:
+        """Return the lines of a part with so many KiB."""
+        self.read()
+        lines = []
+        for name, text in self.texts.items():
+            if name in LEFT_FIELDS:
+                lines.append(name + b":" + text)
+            else:
+                amount = size if name == b"Size" else self.take(name, size)
+                lines.append(b"%-16s%8d kB" % (name + b":", amount))
+        return b"\n".join(lines)
 
-def _blocks(host_text: bytes) -> list[Block]:
-    blocks: list[Block] = []
-    for line in host_text.splitlines():
-        if line[:1].isdigit() or line[:1] in b"abcdef":
-            blocks.append(Block(line))
-        else:
-            blocks[-1].add(line)
-    return blocks
+
+def _blocks(host_text: bytes) -> Iterator[Block]:
+    mapping, *rest = host_text.split(b"\nVmFlags:")
+    for text in rest:
+        flags, _, following = text.partition(b"\n")
+        header, _, lines = mapping.partition(b"\n")
+        yield Block(header, lines, flags)
+        mapping = following
 
 
 def _parts(facts: Facts, host_text: bytes) -> Iterator[tuple[int, int, bytes, Block]]:
     """Yield each of the guest's mappings with the host's that holds it, as `facts.mappings()` has cut them."""
-    blocks = iter(_blocks(host_text))
+    blocks = _blocks(host_text)
     block = next(blocks, None)
     for start, end, permissions, *_ in facts.mappings():
         while block is not None and block.end <= start:
@@ -142,22 +159,14 @@ def smaps(facts: Facts, host_text: bytes) -> bytes:
     headers = {line.split(b"-", 1)[0]: line for line in maps(facts, b"").splitlines()}
     lines = []
     for start, end, permissions, block in _parts(facts, host_text):
-        size = (end - start) // KIB
-        lines.append(headers.get(b"%08x" % start, b""))
-        for name in block.names:
-            if name == b"VmFlags":
-                rights = [
-                    flag
-                    for flag, letter in ((b"rd", b"r"), (b"wr", b"w"), (b"ex", b"x"))
-                    if letter in permissions
-                ]
-                others = [f for f in block.texts[name].split() if f not in (b"rd", b"wr", b"ex")]
-                lines.append(b"VmFlags: " + b" ".join(rights + others) + b" ")
-            elif name in LEFT_FIELDS:
-                lines.append(name + b":" + block.texts[name])
-            else:
-                share = size if name == b"Size" else block.take(name, size)
-                lines.append(b"%-16s%8d kB" % (name + b":", share))
+        whole = block.start == start and block.end == end
+        rights = [flag for flag, letter in RIGHTS if letter in permissions]
+        others = [flag for flag in block.flags.split() if flag not in HOST_RIGHTS]
+        lines += [
+            headers.get(b"%08x" % start, b""),
+            block.lines if whole else block.share((end - start) // KIB),
+            b"VmFlags: " + b" ".join(rights + others) + b" ",
+        ]
     return b"\n".join([*lines, b""])
 
 
@@ -176,6 +185,7 @@ def smaps_rollup(facts: Facts, host_text: bytes) -> bytes:
     first, last = 0, 0
     for start, end, _, block in _parts(facts, text):
         first, last = first or start, end
+        block.read()
         for name in block.left:
             sums[name] = sums.get(name, 0) + block.take(name, (end - start) // KIB)
     sums[b"Pss_Anon"] = min(sums.get(b"Anonymous", 0), sums.get(b"Pss", 0))
