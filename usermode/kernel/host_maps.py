@@ -63,10 +63,14 @@ def guest_mappings(space: AddressSpace) -> Iterator[Mapping]:
     with space.lock:
         space.locked_take_growth(0, LIMIT)
     backing = list(_backing())
+    first_left = 0  # both are in order: what lies below one region lies below the next
     for start, end, prot, flags in space.regions():
-        for low, high, offset, device, inode, name in backing:
-            if high <= start or low >= end:
-                continue
+        while first_left < len(backing) and backing[first_left][1] <= start:
+            first_left += 1
+        i = first_left
+        while i < len(backing) and backing[i][0] < end:
+            low, high, offset, device, inode, name = backing[i]
+            i += 1
             first, last = max(low, start), min(high, end)
             shown = name or _label(space, first, last)
             yield (

@@ -66,18 +66,21 @@ _NAME_COLUMN = 72
 """fs/proc/task_mmu.c, show_vma_header_prefix: seq_setwidth(m, 25 + sizeof(void *) * 6 - 1)."""
 
 
+def map_line(mapping: tuple[int, int, bytes, int, tuple[int, int], int, bytes]) -> bytes:
+    """Return the line of a mapping in /proc/PID/maps, without its end."""
+    start, end, permissions, offset, device, inode, name = mapping
+    line = b"%08x-%08x %s %08x %02x:%02x %d " % (
+        start, end, permissions, offset, device[0], device[1], inode,
+    )  # fmt: skip
+    if name:
+        # seq_pad fills to the width and adds a space; seq_path escapes line ends in names.
+        line = line.ljust(_NAME_COLUMN) + b" " + name.replace(b"\n", b"\\012")
+    return line
+
+
 def maps(facts: Facts, host_text: bytes) -> bytes:
     """/proc/PID/maps: a line for each of the guest's mappings."""
-    lines = []
-    for start, end, permissions, offset, device, inode, name in facts.mappings():
-        line = b"%08x-%08x %s %08x %02x:%02x %d " % (
-            start, end, permissions, offset, device[0], device[1], inode,
-        )  # fmt: skip
-        if name:
-            # seq_pad fills to the width and adds a space; seq_path escapes line ends in names.
-            line = line.ljust(_NAME_COLUMN) + b" " + name.replace(b"\n", b"\\012")
-        lines.append(line + b"\n")
-    return b"".join(lines)
+    return b"".join([map_line(mapping) + b"\n" for mapping in facts.mappings()])
 
 
 def cmdline(facts: Facts, host_text: bytes) -> bytes:

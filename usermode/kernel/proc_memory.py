@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from usermode.kernel.proc_files import Facts
 
+    Mapping = tuple[int, int, bytes, int, tuple[int, int], int, bytes]
+
 PAGE, KIB = 4096, 1024
 LIMIT = 1 << 46
 INFINITY = (1 << 64) - 1
@@ -140,30 +142,31 @@ def _blocks(host_text: bytes) -> Iterator[Block]:
         mapping = following
 
 
-def _parts(facts: Facts, host_text: bytes) -> Iterator[tuple[int, int, bytes, Block]]:
+def _parts(facts: Facts, host_text: bytes) -> Iterator[tuple[Mapping, Block]]:
     """Yield each of the guest's mappings with the host's that holds it, as `facts.mappings()` has cut them."""
     blocks = _blocks(host_text)
     block = next(blocks, None)
-    for start, end, permissions, *_ in facts.mappings():
+    for mapping in facts.mappings():
+        start = mapping[0]
         while block is not None and block.end <= start:
             block = next(blocks, None)
         if block is None or block.start > start:
             continue  # came or went meanwhile
-        yield start, end, permissions, block
+        yield mapping, block
 
 
 def smaps(facts: Facts, host_text: bytes) -> bytes:
     """/proc/PID/smaps."""
-    from usermode.kernel.proc_files import maps
+    from usermode.kernel.proc_files import map_line
 
-    headers = {line.split(b"-", 1)[0]: line for line in maps(facts, b"").splitlines()}
     lines = []
-    for start, end, permissions, block in _parts(facts, host_text):
+    for mapping, block in _parts(facts, host_text):
+        start, end, permissions, *_ = mapping
         whole = block.start == start and block.end == end
         rights = [flag for flag, letter in RIGHTS if letter in permissions]
         others = [flag for flag in block.flags.split() if flag not in HOST_RIGHTS]
         lines += [
-            headers.get(b"%08x" % start, b""),
+            map_line(mapping),
             block.lines if whole else block.share((end - start) // KIB),
             b"VmFlags: " + b" ".join(rights + others) + b" ",
         ]
@@ -183,7 +186,7 @@ def smaps_rollup(facts: Facts, host_text: bytes) -> bytes:
         posix.close(fd)
     sums: dict[bytes, int] = {}
     first, last = 0, 0
-    for start, end, _, block in _parts(facts, text):
+    for (start, end, *_), block in _parts(facts, text):
         first, last = first or start, end
         block.read()
         for name in block.left:
