@@ -67,7 +67,11 @@ def check_guest(
     """Prove a self-checking C program on the host, then expect the same output and status under the interpreter."""
 
     def check(
-        source: Path, *flags: str, dynamic: bool = False, arguments: Sequence[str] = ()
+        source: Path,
+        *flags: str,
+        dynamic: bool = False,
+        arguments: Sequence[str] = (),
+        timeout: float = 120,
     ) -> None:
         outcomes = []
         for cpu in support.COMPILERS:
@@ -75,10 +79,12 @@ def check_guest(
             folder = tmp_path / cpu
             folder.mkdir()
             if cpu == "x86_64":
-                outcomes.append(support.run([program, *arguments], cwd=folder))
+                outcomes.append(support.run([program, *arguments], cwd=folder, timeout=timeout))
             else:
                 options = ("--sysroot", str(support.GUEST_LIBRARIES)) if dynamic else ()
-                outcomes.append(run_guest([program, *arguments], options=options, cwd=folder))
+                outcomes.append(
+                    run_guest([program, *arguments], options=options, cwd=folder, timeout=timeout)
+                )
         native, guest = outcomes
         assert native.status == 0, (
             f"fails on the host itself:\n{native.stdout!r}\n{native.stderr!r}"
