@@ -73,6 +73,8 @@ REQUESTS: dict[int, tuple[str, int]] = {
     0x5450: ("FIONCLEX", VALUE),
     0x5451: ("FIOCLEX", VALUE),
     0x5452: ("FIOASYNC", 4),
+    0x5456: ("TIOCGLCKTRMIOS", 36),
+    0x5457: ("TIOCSLCKTRMIOS", 36),
     0x545C: ("TIOCMIWAIT", VALUE),
     0x545D: ("TIOCGICOUNT", 80),
     0x5460: ("FIOQSIZE", 8),

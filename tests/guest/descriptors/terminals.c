@@ -42,6 +42,15 @@ static void terminal(void) {
     CHECK(tcflush(slave, TCIOFLUSH) == 0 && tcdrain(slave) == 0);
     FAILS(EFAULT, ioctl(slave, TIOCGWINSZ, WILD));
     FAILS(EFAULT, ioctl(slave, TCGETS, NULL));
+    unsigned locked[9] = {
+        [3] = ECHO}; /* the kernel's struct termios, of which c_lflag is the fourth */
+    if (ioctl(slave, TIOCSLCKTRMIOS, locked) == 0) { /* needs CAP_SYS_ADMIN */
+        CHECK(ioctl(slave, TIOCGLCKTRMIOS, locked) == 0 && locked[3] == ECHO);
+        CHECK(tcgetattr(slave, &now) == 0);
+        now.c_lflag ^= ECHO | ISIG;
+        CHECK(tcsetattr(slave, TCSANOW, &now) == 0 && tcgetattr(slave, &raw) == 0);
+        CHECK((now.c_lflag ^ raw.c_lflag) == ECHO);
+    }
     CHECK(close(master) == 0);
     CHECK(read(slave, text, 1) == 0 && close(slave) == 0);
 }
