@@ -78,6 +78,7 @@ def run(
         env={"PATH": os.environ["PATH"], **(env or {})},
         cwd=cwd,
         start_new_session=True,
+        preexec_fn=default_signals,
     )
     with process:
         try:
@@ -90,6 +91,13 @@ def run(
         finally:
             end_group(process.pid)
     return Outcome(process.returncode, stdout, stderr)
+
+
+def default_signals() -> None:
+    """Give a new process the actions and the mask of a login, whatever tests of signals have left in this one."""
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def end_group(leader: int) -> None:
