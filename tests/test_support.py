@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -51,3 +52,20 @@ def test_compiler_errors_are_shown(tmp_path: Path) -> None:
     source.write_text("int main(void) { return nothing; }\n")
     with pytest.raises(AssertionError, match="nothing"):
         support.compile_c(source)
+
+
+def test_programs_begin_with_default_actions_and_an_empty_mask() -> None:
+    """Also of the signals that libc keeps to itself: one left ignored made a program wait for ever."""
+    ignored = (signal.SIGUSR1, 32, 33)
+    ignore = (1).to_bytes(8, "little").ljust(32, b"\0")
+    for number in ignored:
+        support.LIBC.syscall(support.SYS_RT_SIGACTION, int(number), ignore, None, 8)
+    old = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
+    try:
+        status = support.run(["cat", "/proc/self/status"]).stdout.decode()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, old)
+        for number in ignored:
+            support.LIBC.syscall(support.SYS_RT_SIGACTION, int(number), bytes(32), None, 8)
+    fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+    assert (fields["SigIgn"], fields["SigBlk"]) == ("0" * 16, "0" * 16)
