@@ -21,7 +21,7 @@ TABLE = Path(__file__).with_name("steps.toml")
 
 @dataclass(frozen=True)
 class Step:
-    """A shell script, and strings that must be in its output."""
+    """A shell script, and strings that must be in its output. One for the network finds an archive in `$MIRROR`."""
 
     name: str
     script: str
@@ -31,8 +31,8 @@ class Step:
     def run(self, interpreter: Path) -> trees.Done:
         """Do the step in a copy of the full tree; raises Unavailable."""
         archive, packages = trees.full(trees.ours())
-        script = self.script if self.network else trees.LOCAL + self.script
-        command = trees.Command.script(script)
+        start = f"MIRROR={trees.mirror()}\n" if self.network else trees.LOCAL
+        command = trees.Command.script(start + self.script)
         job = trees.Job(archive, [command], interpreter, [(str(packages), "/repository")])
         (done,), _ = trees.run(job)
         return done

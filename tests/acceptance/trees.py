@@ -29,7 +29,6 @@ from usermode.container.identity import identity
 
 STORE = ROOT / ".cache" / "trees"
 SUITE = "bookworm"
-MIRROR = "http://deb.debian.org/debian"
 QEMU_PACKAGE = "qemu-user-static"
 QEMU = "usr/libexec/qemu-binfmt/aarch64-binfmt-P"
 PACKAGES = (
@@ -205,7 +204,7 @@ def first_stage() -> Path:
         if not shutil.which("debootstrap", path=os.environ.get("PATH", "") + ":/usr/sbin"):
             raise Unavailable("debootstrap is not installed")
         words = ["debootstrap", "--foreign", "--arch=arm64", "--variant=minbase"]
-        command = Command([*words, SUITE, "{tree}", MIRROR], host=True)
+        command = Command([*words, SUITE, "{tree}"], host=True)
         (done,), _ = run(Job(None, [command], keep=path))
         if done.status:
             raise Unavailable(f"debootstrap cannot fetch a tree: {done.output.strip()[-300:]}")
@@ -231,6 +230,15 @@ rm -rf /etc/apt/sources.list.d /etc/apt/sources.list
 echo 'deb [trusted=yes] file:/repository ./' > /etc/apt/sources.list
 apt-get -q update
 """
+
+
+def mirror() -> str:
+    """The address of the archive that this machine's own apt uses first; raises Unavailable."""
+    targets = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"]
+    done = subprocess.run(targets, capture_output=True, text=True, check=False)
+    if not done.stdout:
+        raise Unavailable("this machine's apt has no archive")
+    return done.stdout.split()[0]
 
 
 def base(interpreter: Path) -> Path:

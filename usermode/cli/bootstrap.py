@@ -9,7 +9,6 @@ import click
 
 from usermode.cli.interpreter import find_interpreter
 
-MIRROR = "http://deb.debian.org/debian"
 WIDTH = 78
 
 
@@ -18,7 +17,7 @@ WIDTH = 78
 @click.option("--variant", default="minbase", show_default=True, help="As for debootstrap(8).")
 @click.option("--include", default="", metavar="PACKAGE,…", help="Packages to install as well.")
 @click.option("--components", default="", metavar="NAME,…", help="Parts of the archive (main).")
-@click.option("--mirror", default=MIRROR, show_default=True, metavar="URL", help="The archive.")
+@click.option("--mirror", default="", metavar="URL", help="The archive (debootstrap's own choice).")
 @click.option("--keyring", default="", metavar="FILE", help="The keys that sign the release.")
 @click.option(
     "--interpreter", metavar="FILE", help="Use this interpreter instead of the installed one."

@@ -29,7 +29,8 @@ CONTAINER = "lxc"
 
 @dataclass
 class Plan:
-    """What tree to make. `mirror`, `variant`, `include`, `components` and `keyring` as debootstrap(8) has them."""
+    """What tree to make. `mirror`, `variant`, `include`, `components` and `keyring` as debootstrap(8) has them; each may
+    be empty."""
 
     target: str
     suite: str
@@ -75,7 +76,9 @@ def bootstrap(plan: Plan, interpreter: str, report: Report) -> None:
     ]
     variables = environment({"container": CONTAINER, "DEBIAN_FRONTEND": "noninteractive"})
     room = Room(target, interpreter, environment=variables, pivot=False)
-    _stage(room, [*first, plan.mirror], "Fetching and unpacking", report)
+    _stage(
+        room, [*first, *([plan.mirror] if plan.mirror else [])], "Fetching and unpacking", report
+    )
     room.pivot = True
     _stage(room, [SECOND_STAGE, "--second-stage"], "Installing", report)
 
