@@ -29,8 +29,7 @@ CONTAINER = "lxc"
 
 @dataclass
 class Plan:
-    """What tree to make. `mirror`, `variant`, `include`, `components` and `keyring` as debootstrap(8) has them; each may
-    be empty."""
+    """What tree to make; all but `target` and `suite` may be left to debootstrap(8)."""
 
     target: str
     suite: str
