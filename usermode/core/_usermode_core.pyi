@@ -95,6 +95,9 @@ def protect(start: int, end: int, permission: int, /) -> None:
 def permission(address: int, /) -> int:
     """Return the guest's permission of the page of `address`."""
 
+def stack_reserve(size: int, /) -> None:
+    """Have the first thread's host stack reach `size` bytes further down, whatever RLIMIT_STACK is later."""
+
 def host_call(number: int, /, *arguments: int | Buffer) -> int:
     """Make a host system call that does not block, without the GIL. Buffers go by address. -errno on errors."""
 

@@ -139,6 +139,7 @@ struct engine {
     unsigned tlb_fills, tlb_doublings;
     uint64_t *tlb;                /* the TLB in use: mask, address of the table */
     uint64_t code_pages[1 << 10]; /* a hash set of pages with translated code */
+    uint64_t indirect[1 << 6];    /* and one of instructions that need the TLB */
     unsigned generation;          /* fork generation of the process that opened it */
     struct engine *next;          /* list of all engines, under the lock of shootdown.c */
     _Atomic uint32_t flush_lock;
@@ -163,8 +164,15 @@ extern __thread struct engine *current_engine;
 const char *unicorn_check(void);
 bool tlb_check(const struct engine *e);
 
+/* unicorn_accesses.c */
+void accesses_begin(void);
+
+/* direct_accesses.c */
+void access_indirect(struct engine *e, uint64_t pc);
+
 /* unicorn_blocks.c */
 bool blocks_check(const struct engine *e);
+bool block_restore(struct engine *e, uintptr_t host_pc);
 bool call_site_restore(struct engine *e, uintptr_t host_pc);
 
 /* engine.c */
@@ -233,6 +241,7 @@ struct limit {
     uint64_t resource, soft, hard;
 };
 void limits_exchange(struct limit *limits, long count);
+void stack_reserve(size_t size);
 
 /* messages.c */
 #define NEVER_MAPPED                                                                               \

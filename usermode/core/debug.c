@@ -99,7 +99,8 @@ bool watchpoint_change(uint64_t start, uint64_t size, unsigned permission, bool 
         watchpoints[i] = watchpoints[count - 1];
         atomic_store(&watchpoint_count, count - 1);
     }
-    engines_shoot_down(0, 0, true, true);
+    engines_shoot_down(0, GUEST_LIMIT, true,
+                       true); /* only without watchpoints do accesses go round the TLB */
     return true;
 }
 

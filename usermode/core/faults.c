@@ -59,6 +59,17 @@ static void guest_fault(struct engine *e, int number, const siginfo_t *info,
     cpu_loop_exit_aarch64(e->cpu);
 }
 
+/* An access of translated code without a guest address: one of ours, or with a tag. Its instruction is translated again. */
+static void translate_again(struct engine *e, int number, const ucontext_t *context) {
+    if (!block_restore(e, (uintptr_t)context->uc_mcontext.gregs[REG_RIP])) {
+        signal_own_fault(number);
+        return;
+    }
+    access_indirect(e, e->registers[REGISTER_PC]);
+    restore_mask(context);
+    cpu_loop_exit_aarch64(e->cpu);
+}
+
 static void catch_fault(int number, siginfo_t *info, void *context) {
     struct engine *e = current_engine;
     uint64_t address = (uint64_t)(uintptr_t)info->si_addr;
@@ -72,6 +83,8 @@ static void catch_fault(int number, siginfo_t *info, void *context) {
         siglongjmp(*e->recovery, 1);
     } else if (e && e->uc && atomic_load(&e->in_guest) && in_guest_memory) {
         guest_fault(e, number, info, context);
+    } else if (e && e->uc && atomic_load(&e->in_guest) && !e->translating) {
+        translate_again(e, number, context);
     } else {
         signal_own_fault(number);
     }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Resource limits that hold from the next execve(2) on. */
+/* Resource limits that hold from the next execve(2) on, and room for the emulator's own stack. */
 #define _GNU_SOURCE
 #include <sys/resource.h>
 
@@ -19,6 +19,13 @@ static void set_limit(struct limit *limit) {
     }
     limit->soft = old.rlim_cur;
     limit->hard = old.rlim_max;
+}
+
+/* Has the first thread's stack reach so many bytes further down: what has grown needs no limit any more. Since Linux 5.0 the
+ * distance from the stack pointer does not matter. */
+void stack_reserve(size_t size) {
+    const volatile char *here = __builtin_frame_address(0);
+    (void)here[-(ptrdiff_t)size];
 }
 
 /* Sets limits and keeps what was there; a second time sets that again. */

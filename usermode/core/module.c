@@ -306,12 +306,23 @@ static PyObject *module_calls_passed(PyObject *module, PyObject *unused) {
     return PyLong_FromUnsignedLongLong(calls_passed);
 }
 
+static PyObject *module_stack_reserve(PyObject *module, PyObject *argument) {
+    (void)module;
+    size_t size = PyLong_AsSize_t(argument);
+    if (size == (size_t)-1 && PyErr_Occurred()) {
+        return NULL;
+    }
+    stack_reserve(size);
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef module_methods[] = {
     {"read", (PyCFunction)(void (*)(void))memory_read, METH_FASTCALL, NULL},
     {"write", (PyCFunction)(void (*)(void))memory_write, METH_FASTCALL, NULL},
     {"read_string", (PyCFunction)(void (*)(void))memory_read_string, METH_FASTCALL, NULL},
     {"protect", (PyCFunction)(void (*)(void))memory_protect, METH_FASTCALL, NULL},
     {"permission", memory_permission, METH_O, NULL},
+    {"stack_reserve", module_stack_reserve, METH_O, NULL},
     {"host_call", (PyCFunction)(void (*)(void))module_host_call, METH_FASTCALL, NULL},
     {"host_wait", (PyCFunction)(void (*)(void))module_host_wait, METH_FASTCALL, NULL},
     {"configure", module_configure, METH_VARARGS, NULL},

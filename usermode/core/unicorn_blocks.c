@@ -176,11 +176,16 @@ static bool restore_at(struct engine *e, uintptr_t host_pc) {
     return false;
 }
 
-/* Sets the guest's PC to the instruction of a host fault at host_pc: in translated code, or in a helper called from there.
+/* Sets the guest's PC to the instruction of a host fault at host_pc in translated code. */
+bool block_restore(struct engine *e, uintptr_t host_pc) {
+    return restore_at(e, host_pc + 2); /* return addresses are expected, and GETPC_ADJ is 2 */
+}
+
+/* The same in a helper, too: in translated code, or in a helper called from there.
  * A load's helper is called behind the block, from where a jump (0xe9) leads back into the instruction. */
 bool call_site_restore(struct engine *e, uintptr_t host_pc) {
     intptr_t distance = atomic_load_explicit(&call_site_distance, memory_order_relaxed);
-    if (restore_at(e, host_pc + 2)) { /* return addresses are expected, and GETPC_ADJ is 2 */
+    if (block_restore(e, host_pc)) {
         return true;
     }
     if (!distance) {

@@ -8,17 +8,11 @@
  * 2. Stops. check_exit_request() after every memory access makes an asynchronous stop repeat the access. It is emptied;
  *    stops are taken at block starts, which is exact.
  * 3. Lost stops. uc_emu_start() forgets a stop requested before its loop; cpu_exec() in unicorn_blocks.c looks once more.
- * 4. Order. Unicorn puts a full barrier before STLR and after LDAR, where x86's TSO needs none, and none between an STLR
- *    and a later LDAR, where the Arm ARM (B2.3, RCsc) forbids reordering. The barrier moves behind the store.
- * 5. Alignment. Unicorn checks that of exclusives and atomics, but not of LDAR, STLR, LDAPR and theirs, which without
- *    FEAT_LSE2 must be aligned too (Arm ARM B2.5.2). Their accesses get the check, which costs nothing: it is part of the
- *    comparison with the TLB entry. That of SP would need code at each use of it and is not made; nor can a misaligned
- *    STXR fault, as it fails for want of the monitor, which no misaligned LDXR could have set.
- * 6. Stores to code. After translating a block Unicorn walks twelve TLBs to have stores to it noticed; here the block's own
+ * 4. Stores to code. After translating a block Unicorn walks twelve TLBs to have stores to it noticed; here the block's own
  *    pages are looked up, which halves the cost of a new block. Stores to executable pages without code take the quick way.
- * 7. Size. A thread's engine would begin with a huge page of translations and a table for 32768 blocks, 2.6 MiB to clear
+ * 5. Size. A thread's engine would begin with a huge page of translations and a table for 32768 blocks, 2.6 MiB to clear
  *    before its first instruction; it gets small pages first, and the table grows by itself.
- * 8. Permissions. The fill of the software TLB answers from the page-permission table with the exact address.
+ * 6. Permissions. The fill of the software TLB answers from the page-permission table with the exact address.
  */
 #include "core.h"
 
@@ -29,39 +23,19 @@
 #define TLB_FIRST_SIZE 256u
 #define TLB_FILLS_PER_ENTRY 4
 #define TLB_MOST_DOUBLINGS 8 /* 256 MiB of reach for 4 MiB of table */
-#define MEMOP_ALIGN 0x70     /* MO_ALIGN: to the size of the access */
 /* CPUTLBDescFast, CPUTLBEntry of include/exec/cpu-defs.h; TLB_NOTDIRTY of include/exec/cpu-all.h */
 #define REGISTERS_AFTER_TLBS 0x110
 #define TLB_COUNT 12
 #define TLB_ENTRY_SHIFT 6
 #define TLB_ENTRY_WRITE 1
 #define TLB_NOTDIRTY UINT64_C(0x100)
-#define BARRIER_ALL 0x0f
-#define BARRIER_KIND 0x30
-#define BARRIER_ACQUIRE 0x10
-#define BARRIER_RELEASE 0x20
-#define BARRIER_FULL 0x30
-
 #define SMALL_PAGES (2 << 20)
 #define FIRST_BLOCKS 1024
 
-static __thread bool release_pending; /* the next store generated is a store-release */
-static __thread uint32_t instruction; /* the one being translated */
-
-uint32_t __real_cpu_ldl_code_aarch64(void *env, uint64_t address);
-uint32_t __wrap_cpu_ldl_code_aarch64(void *env, uint64_t address);
 void __real_tcg_func_start_aarch64(void *context);
 void __wrap_tcg_func_start_aarch64(void *context);
 void __real_gen_intermediate_code_aarch64(void *cpu, void *block, int limit);
 void __wrap_gen_intermediate_code_aarch64(void *cpu, void *block, int limit);
-void __real_tcg_gen_mb_aarch64(void *context, int kind);
-void __wrap_tcg_gen_mb_aarch64(void *context, int kind);
-void __real_tcg_gen_qemu_ld_i64_aarch64(void *c, void *v, void *a, uint64_t index, int op);
-void __wrap_tcg_gen_qemu_ld_i64_aarch64(void *c, void *v, void *a, uint64_t index, int op);
-void __real_tcg_gen_qemu_st_i32_aarch64(void *c, void *v, void *a, uint64_t index, int op);
-void __wrap_tcg_gen_qemu_st_i32_aarch64(void *c, void *v, void *a, uint64_t index, int op);
-void __real_tcg_gen_qemu_st_i64_aarch64(void *c, void *v, void *a, uint64_t index, int op);
-void __wrap_tcg_gen_qemu_st_i64_aarch64(void *c, void *v, void *a, uint64_t index, int op);
 bool __real_unicorn_fill_tlb_aarch64(void *cpu, uint64_t address, int size, int access, int index,
                                      bool probe, uintptr_t return_address);
 bool __wrap_unicorn_fill_tlb_aarch64(void *cpu, uint64_t address, int size, int access, int index,
@@ -77,6 +51,7 @@ void __real_qht_init(void *table, void *equal, size_t entries, unsigned mode);
 void __wrap_qht_init(void *table, void *equal, size_t entries, unsigned mode);
 bool __real_qht_reset_size(uc_engine *uc, void *table, size_t entries);
 bool __wrap_qht_reset_size(uc_engine *uc, void *table, size_t entries);
+void __real_tcg_gen_mb_aarch64(void *context, int kind);
 void check_exit_request_aarch64(void *context);
 extern void tlb_flush_aarch64(void *cpu);
 extern void cpu_loop_exit_aarch64(void *cpu) __attribute__((noreturn));
@@ -90,7 +65,7 @@ static uint32_t *word_at(void *object, size_t offset) {
 void __wrap_tcg_func_start_aarch64(void *context) {
     __real_tcg_func_start_aarch64(context);
     *word_at(context, TCG_CONTEXT_TB_CFLAGS) |= CF_PARALLEL;
-    release_pending = false;
+    accesses_begin();
 }
 
 void __wrap_gen_intermediate_code_aarch64(void *cpu, void *block, int limit) {
@@ -101,54 +76,8 @@ void __wrap_gen_intermediate_code_aarch64(void *cpu, void *block, int limit) {
     *word_at(block, TRANSLATION_BLOCK_CFLAGS) &= ~CF_PARALLEL;
 }
 
-uint32_t __wrap_cpu_ldl_code_aarch64(void *env, uint64_t address) {
-    instruction = debug_instruction(address, __real_cpu_ldl_code_aarch64(env, address));
-    return instruction;
-}
-
-/* MEMOP_ALIGN for LDAR, LDLAR, STLR, STLLR; LDAPR; LDAPUR, STLUR of all sizes: Arm ARM C4.1.94. */
-static int alignment(void) {
-    bool ordered = (instruction & 0x3fa00000) == 0x08800000 ||
-                   (instruction & 0x3ffffc00) == 0x38bfc000 ||
-                   (instruction & 0x3f200c00) == 0x19000000;
-    return ordered ? MEMOP_ALIGN : 0;
-}
-
 void check_exit_request_aarch64(void *context) {
     (void)context;
-}
-
-void __wrap_tcg_gen_mb_aarch64(void *context, int kind) {
-    switch (kind & BARRIER_KIND) {
-    case BARRIER_RELEASE:
-        release_pending = true;
-        return;
-    case BARRIER_ACQUIRE:
-        return;
-    default:
-        __real_tcg_gen_mb_aarch64(context, kind);
-    }
-}
-
-static void finish_release(void *context) {
-    if (release_pending) {
-        release_pending = false;
-        __real_tcg_gen_mb_aarch64(context, BARRIER_ALL | BARRIER_FULL);
-    }
-}
-
-void __wrap_tcg_gen_qemu_st_i32_aarch64(void *c, void *v, void *a, uint64_t index, int op) {
-    __real_tcg_gen_qemu_st_i32_aarch64(c, v, a, index, op);
-    finish_release(c);
-}
-
-void __wrap_tcg_gen_qemu_ld_i64_aarch64(void *c, void *v, void *a, uint64_t index, int op) {
-    __real_tcg_gen_qemu_ld_i64_aarch64(c, v, a, index, op | alignment());
-}
-
-void __wrap_tcg_gen_qemu_st_i64_aarch64(void *c, void *v, void *a, uint64_t index, int op) {
-    __real_tcg_gen_qemu_st_i64_aarch64(c, v, a, index, op | alignment());
-    finish_release(c);
 }
 
 /* A TLB begins with 256 entries and is resized by flushes alone, which a program that only computes never causes: it would

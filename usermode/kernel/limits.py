@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 RLIMIT_DATA, RLIMIT_STACK, RLIMIT_AS = 2, 3, 9
 INFINITY = (1 << 64) - 1
 OWN_STACK = 8 << 20
-"""Bytes of stack that the emulator's first thread may always use; it needs far less."""
+"""Bytes of stack that the emulator's first thread may use when a program begins; it needs far less."""
+
+NEEDED_STACK = 1 << 20
+"""Bytes that it has for sure under a smaller limit of the guest's: four times the most that was seen."""
 
 CAP_SYS_RESOURCE = 1 << 24
 CAPABILITY_VERSION_3 = 0x20080522
@@ -37,8 +40,8 @@ def adopt(process: Process, first: bytes) -> None:
     limits = process.settings.limits
     for resource, soft, hard in iter_unpack("<3Q", first):
         limits.setdefault(resource, (soft, hard))
-    for resource, (soft, _) in limits.items():
-        _widen(resource, soft)
+    for resource in limits:
+        _widen(resource)
     _bound(process)
 
 
@@ -49,7 +52,7 @@ def change(process: Process, resource: int, soft: int, hard: int) -> None:
     if hard > process.limit(resource)[1] and not _privileged():
         raise OSError(EPERM, "")
     process.settings.limits[resource] = soft, hard
-    _widen(resource, soft)
+    _widen(resource)
     _bound(process)
 
 
@@ -73,14 +76,36 @@ def _host_limit(resource: int) -> tuple[int, int]:
     return soft, hard
 
 
-def _widen(resource: int, wanted: int) -> None:
-    """Give the host process all it may have, or for the stack what the guest's may grow to."""
+def _widen(resource: int) -> None:
+    """Give the host process all it may have."""
+    if resource != RLIMIT_STACK:
+        _set_host(resource, INFINITY)
+
+
+def _set_host(resource: int, target: int) -> None:
     soft, hard = _host_limit(resource)
-    target = max(wanted, OWN_STACK) if resource == RLIMIT_STACK else INFINITY
     if hard < target and not core.host_call(_PRLIMIT, 0, resource, pack("<2Q", target, target), 0):
         return
     if soft != min(target, hard):
         core.host_call(_PRLIMIT, 0, resource, pack("<2Q", min(target, hard), hard), 0)
+
+
+def _bound_growth(process: Process) -> None:
+    """Let MAP_GROWSDOWN mappings grow on the host as far as the guest's may, for most do so without our notice.
+
+    Under other limits they grow only when asked for, by machine/growth.py: an address that the guest never used cannot
+    be passed to a call then.
+    """
+    limits = process.settings.limits
+    if RLIMIT_STACK not in limits:
+        if not process.space.bounds:
+            return  # the host's was never changed
+        limits[RLIMIT_STACK] = _host_limit(RLIMIT_STACK)
+    wanted = 0 if process.space.bounds else limits[RLIMIT_STACK][0]
+    if wanted < OWN_STACK:
+        _set_host(RLIMIT_STACK, OWN_STACK)
+        core.stack_reserve(min(NEEDED_STACK, _host_limit(RLIMIT_STACK)[0] // 2))
+    _set_host(RLIMIT_STACK, wanted)
 
 
 def _bound(process: Process) -> None:
@@ -88,6 +113,7 @@ def _bound(process: Process) -> None:
     process.space.bounds = (space_limit[0], data_limit[0], data_limit[1])
     if min(process.space.bounds) == INFINITY:
         process.space.bounds = None
+    _bound_growth(process)
 
 
 def _privileged() -> bool:

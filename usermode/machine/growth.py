@@ -6,10 +6,12 @@ The kernel tells nobody: what has grown is found when the guest uses it, or when
 
 from __future__ import annotations
 
+from _struct import pack, unpack_from
 from errno import ENOMEM
 
 import _usermode_core as core
 
+from syscalls.host.x86_64 import NUMBERS
 from usermode.machine.address_space import HOST_MINCORE, guest_permission
 from usermode.machine.bounds import may_expand
 from usermode.machine.regions import FLOOR, MAP_GROWSDOWN, PAGE
@@ -18,6 +20,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from usermode.machine.address_space import AddressSpace
     from usermode.machine.regions import Region
+
+
+HOST_PRLIMIT = NUMBERS["prlimit64"]
+RLIMIT_STACK = 3
 
 
 def grow_down(space: AddressSpace, address: int, limit: int) -> bool:
@@ -32,9 +38,7 @@ def grow_down(space: AddressSpace, address: int, limit: int) -> bool:
     if not _is_mapped(start):
         if not may_expand(space, end - start, prot, flags):
             return False
-        try:
-            core.read(start, 1)
-        except OSError:
+        if not _touch(start, limit if space.bounds else 0):
             return (
                 False  # no memory, or too near to the mapping below: stack_guard_gap of mm/mmap.c
             )
@@ -63,6 +67,23 @@ def _take(space: AddressSpace, start: int, grown: Region) -> None:
     end, high, prot, flags = grown
     space.insert(start, high, prot, flags)
     core.protect(start, end, guest_permission(prot))
+
+
+def _touch(page: int, limit: int) -> bool:
+    """Have the host's mapping grow; `limit`, if any, is the RLIMIT_STACK that it needs: see kernel/limits.py."""
+    before = bytearray(16)
+    if limit:
+        core.host_call(HOST_PRLIMIT, 0, RLIMIT_STACK, 0, before)
+        wanted = pack("<Q", min(limit, unpack_from("<Q", before, 8)[0])) + before[8:]
+        core.host_call(HOST_PRLIMIT, 0, RLIMIT_STACK, wanted, 0)
+    try:
+        core.read(page, 1)
+    except OSError:
+        return False
+    finally:
+        if limit:
+            core.host_call(HOST_PRLIMIT, 0, RLIMIT_STACK, before, 0)
+    return True
 
 
 def _is_mapped(page: int) -> bool:

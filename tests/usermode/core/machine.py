@@ -53,7 +53,7 @@ def assemble(source: str) -> bytes:
 
 
 class Space:
-    """Guest memory of one test. The host's rights are read and write whatever the guest's are."""
+    """Guest memory of one test. The host's rights are read and write, but for protect_host()."""
 
     def __init__(self, core: ModuleType) -> None:
         self.core = core
@@ -75,6 +75,24 @@ class Space:
 
     def protect(self, address: int, size: int, permission: int) -> None:
         self.core.protect(address, address + -(-size // PAGE) * PAGE, permission)
+
+    def protect_host(self, address: int, size: int, permission: int) -> None:
+        """Change the host's rights as well, as the address space does: the guest's own accesses heed those."""
+        pages = -(-size // PAGE) * PAGE
+        self.protect(address, size, permission)
+        assert not self.core.host_call(NUMBERS["mprotect"], address, pages, permission & 3)
+
+    def peek(self, address: int, size: int) -> bytes:
+        """Return the contents of pages, whatever their rights."""
+        with open("/proc/self/mem", "rb", buffering=0) as memory:
+            memory.seek(address)
+            return memory.read(size)
+
+    def poke(self, address: int, value: int) -> None:
+        """Set a 64-bit word, whatever its page's rights."""
+        with open("/proc/self/mem", "r+b", buffering=0) as memory:
+            memory.seek(address)
+            memory.write(value.to_bytes(8, "little"))
 
     def code(self, source: str, permission: int = READ | EXECUTE) -> int:
         """Map assembled code. Returns its address."""

@@ -59,7 +59,8 @@ def writable(space: Space, core: ModuleType) -> int:
     return address
 
 
-STORE = "str x3, [x4]\nblr x2\nbrk #0"
+SYNCHRONIZE = "dc cvau, x4\ndsb ish\nic ivau, x4\ndsb ish\nisb"  # Arm ARM B2.4.4
+STORE = f"str x3, [x4]\n{SYNCHRONIZE}\nblr x2\nbrk #0"
 
 
 def test_store_by_the_guest(
@@ -87,7 +88,7 @@ def test_stores_to_both_pages_of_a_block(space: Space, engine: Any, core: Module
     """Both pages were stored to before their code was run, so the way for stores was open; it is closed again."""
     page = space.map(2 * PAGE, RWX)
     function = page + PAGE - 8
-    store = space.code("str w3, [x4]\nblr x2\nbrk #0")
+    store = space.code(f"str w3, [x4]\n{SYNCHRONIZE}\nblr x2\nbrk #0")
     core.write(function, assemble("mov x0, #1\nmov x1, #1\nadd x0, x0, x1\nret"))
     plus_two = int.from_bytes(assemble("add x0, x0, x1, lsl #1"), "little")
     minus = int.from_bytes(assemble("sub x0, x0, x1"), "little")
@@ -344,12 +345,12 @@ def test_no_access_after_protect(core: ModuleType, space: Space) -> None:
 
     thread = Thread(reader)
     for _ in range(rounds):
+        space.protect_host(page, PAGE, READ | WRITE)
         space.word(page, before)
-        space.protect(page, PAGE, READ | WRITE)
         go.release()
         assert running.acquire(timeout=60)
-        space.protect(page, PAGE, 0)
-        space.word(page, after)
+        space.protect_host(page, PAGE, 0)
+        space.poke(page, after)
         assert stopped.acquire(timeout=60)
     thread.join()
     assert seen == [before] * rounds
