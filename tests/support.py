@@ -62,6 +62,12 @@ def compile_c(source: Path, *flags: str, cpu: str = "aarch64", dynamic: bool = F
     return program
 
 
+def transparent(interpreter: Path) -> Path:
+    """Return the program that stands for a kernel with flag T of binfmt_misc and this interpreter."""
+    flags = ("-static-pie", "-fPIE", f'-DINTERPRETER="{interpreter}"')
+    return compile_c(ROOT / "tests/usermode/transparent.c", *flags, cpu="x86_64", dynamic=True)
+
+
 def run(
     command: Sequence[Argument],
     *,

@@ -2,7 +2,8 @@
 """The interpreter's entry: what the kernel, `usermode run` and a guest's execve(2) start.
 
 Started by the kernel through binfmt_misc (AT_EXECFD is there): argv = [interpreter, path, argv0, arguments…] with
-flag P, which AT_FLAGS bit 0 tells, or [interpreter, path, arguments…]. Started by hand: options, program, arguments.
+flag P, which AT_FLAGS bit 0 tells, [argv0, arguments…] with flag T (bit 1), or [interpreter, path, arguments…].
+Started by hand: options, program, arguments.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 AT_FDCWD = -100
 AT_EXECFD, AT_FLAGS, AT_SECURE, AT_EXECFN = 2, 8, 23, 31
-PRESERVE_ARGV0 = 1
+PRESERVE_ARGV0, TRANSPARENT = 1, 2
 ENOENT = 2
 PR_SET_NAME = 15
 PROT_READ, MAP_PRIVATE = 1, 2
@@ -75,14 +76,7 @@ def read_invocation(arguments: list[bytes]) -> Invocation:
         settings.read_environment()
     fd = core.auxv(AT_EXECFD)
     if fd is not None:
-        settings.check()
-        posix.set_inheritable(fd, False)
-        path = arguments[1]
-        preserved = (core.auxv(AT_FLAGS) or 0) & PRESERVE_ARGV0
-        argv = arguments[2:] if preserved else arguments[1:]
-        from usermode.restart import own_string
-
-        return Invocation(settings, path, argv, fd, own_string(core.auxv(AT_EXECFN) or 0) or path)
+        return started_by_kernel(settings, arguments, fd)
     rest = settings.read_options(arguments[1:])
     settings.check()
     if not rest:
@@ -95,6 +89,28 @@ def read_invocation(arguments: list[bytes]) -> Invocation:
     if settings.strings_fd >= 0:
         read_strings(invocation)
     return invocation
+
+
+def started_by_kernel(settings: Settings, arguments: list[bytes], fd: int) -> Invocation:
+    """Sort out what the kernel gave us for one of its flags. Raises UsermodeError."""
+    posix.set_inheritable(fd, False)
+    flags = core.auxv(AT_FLAGS) or 0
+    if flags & TRANSPARENT:
+        from usermode import transparent
+
+        settings.transparent = True
+        envp = transparent.take_over(settings)
+        settings.check()
+        path, execfn = transparent.names(settings, fd, arguments)
+        invocation = Invocation(settings, path, arguments, fd, execfn)
+        invocation.envp = envp
+        return invocation
+    settings.check()
+    path = arguments[1]
+    argv = arguments[2:] if flags & PRESERVE_ARGV0 else arguments[1:]
+    from usermode.restart import own_string
+
+    return Invocation(settings, path, argv, fd, own_string(core.auxv(AT_EXECFN) or 0) or path)
 
 
 def read_strings(invocation: Invocation) -> None:

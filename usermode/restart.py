@@ -61,25 +61,35 @@ def restart(invocation: Invocation) -> NoReturn:
             *((b"--gdb", settings.gdb) if settings.gdb else ()),
             *((b"--gdb-connection", settings.gdb_connection) if settings.gdb_connection else ()),
             *(b"--restore-personality", b"%d" % persona),
-            *(b"--execfn", invocation.execfn, b"--argv0", invocation.argv[0]),
+            *(b"--execfn", invocation.execfn),
         ]
         if settings.comm is not None:
             options += [b"--comm", settings.comm]
-        if invocation.fd >= 0:
-            posix.set_inheritable(invocation.fd, True)
-            options += [b"--program-fd", b"%d" % invocation.fd]
-        argv = [b"usermode-aarch64", *options, b"--", invocation.path, *invocation.argv[1:]]
         for number in SIGBUS, SIGSEGV:  # caught by now, so exec would make them default
             core.release_fault(number)
         try:
-            envp = core.environment() if invocation.envp is None else invocation.envp
-            core.execute(AT_FDCWD, SELF, argv, envp, 0)
+            execute(invocation, options)
         except OSError:
             pass  # no /proc here: told below, as the layout is what stands in the way
     raise UsermodeError(
         "the emulator's own memory lies in the guest's address space",
         hint="run with a finite stack limit (ulimit -S -s 8192) and vm.legacy_va_layout=0",
     )
+
+
+def execute(invocation: Invocation, options: list[bytes]) -> None:
+    """Start again with these options for the same program. Comes back only as OSError."""
+    argv = invocation.argv
+    envp = core.environment() if invocation.envp is None else invocation.envp
+    if invocation.settings.transparent:
+        from usermode import transparent
+
+        transparent.execute(invocation.fd, argv, envp, options)
+    if invocation.fd >= 0:
+        posix.set_inheritable(invocation.fd, True)
+        options += [b"--program-fd", b"%d" % invocation.fd]
+    words = [b"usermode-aarch64", *options, b"--argv0", argv[0], b"--", invocation.path, *argv[1:]]
+    core.execute(AT_FDCWD, SELF, words, envp, 0)
 
 
 def restore(settings: Settings) -> None:

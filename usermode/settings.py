@@ -64,6 +64,7 @@ class Settings:
     `strings_fd` a file with its arguments and environment when ours have no room for them, `limits` the guest's own
     (soft, hard) by RLIMIT_* and `personality` the personality(2) that the guest is to have, -1 for what there is.
     `gdb` says where to wait for gdb; `gdb_connection` is what the program before hands on of it, for usermode.debug.
+    `transparent`: the kernel started us with flag T, see usermode.transparent.
     """
 
     __slots__ = (
@@ -80,6 +81,7 @@ class Settings:
         "strace",
         "strings_fd",
         "sysroot",
+        "transparent",
     )
 
     def __init__(self) -> None:
@@ -96,6 +98,7 @@ class Settings:
         self.personality = -1
         self.gdb: bytes | None = None
         self.gdb_connection = b""
+        self.transparent = False
 
     def read_environment(self) -> None:
         """Take USERMODE_SYSROOT, USERMODE_STRACE, USERMODE_CORE and USERMODE_DEBUG."""

@@ -17,12 +17,15 @@ import pytest
 from binfmt.entry import Entry
 from binfmt.registry import Registry
 from tests.binfmt.namespace import isolated, isolated_with_all_ids, mount_table
+from tests.support import transparent
 
 NOBODY = 65534
+AS_NOBODY: dict[str, Any] = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
 HOSTILE = {
     "USERMODE_SYSROOT": "/nonexistent",
     "USERMODE_STRACE": "trace",
     "USERMODE_DEBUG": "modules",
+    "USERMODE_HANDOVER": "9:--sysroot12:/nonexistent",
     "LD_PRELOAD": "/nonexistent/lib.so",
     "PYTHONPATH": "/nonexistent",
     "PYTHONHOME": "/nonexistent",
@@ -31,6 +34,14 @@ HOSTILE = {
 
 def register(folder: Path, interpreter: Path, flags: str = "POF") -> None:
     Registry(str(mount_table(folder))).register(Entry(str(interpreter), flags=flags))
+
+
+def copied(program: Path, folder: Path, mode: int) -> Path:
+    """Copy a program there, with that mode."""
+    copy = folder / "show"
+    shutil.copy(program, copy)
+    copy.chmod(mode)
+    return copy
 
 
 def start(program: Path | str, *arguments: str, **more: Any) -> subprocess.CompletedProcess[str]:
@@ -81,33 +92,29 @@ def test_chroot_without_proc(folder, interpreter, sample) -> None:
 def test_program_that_may_only_be_executed(folder, interpreter, sample) -> None:
     """A user without the right to read the program runs it: flag O."""
     register(folder, interpreter)
-    program = folder / "show"
-    shutil.copy(sample, program)
-    program.chmod(0o111)
-    user: dict[str, Any] = {"user": NOBODY, "group": NOBODY, "extra_groups": [], "cwd": "/"}
-    assert start("/bin/cat", str(program), **user).returncode == 1
-    done = start(program, "x", **user)
+    program = copied(sample, folder, 0o111)
+    assert start("/bin/cat", str(program), cwd="/", **AS_NOBODY).returncode == 1
+    done = start(program, "x", cwd="/", **AS_NOBODY)
     assert (done.returncode, done.stderr) == (23, "")
     assert done.stdout == f"{program}\nx\nsecure=0 uid={NOBODY} euid={NOBODY}\n"
 
 
-@pytest.fixture
-def run_as_owner(folder, interpreter, sample) -> Callable[[str], None]:
-    """Start a set-user-ID program of root's as somebody else, with a hostile environment."""
+@pytest.fixture(params=["P", "T"])
+def run_as_owner(request, folder, interpreter, sample) -> Callable[[str], None]:
+    """Start a set-user-ID program of root's as somebody else, with a hostile environment; by flag P and by flag T."""
+    if request.param == "T":
+        interpreter = transparent(interpreter)
 
     @isolated_with_all_ids
     def check(flags: str, expected: str) -> None:
         if os.statvfs(folder).f_flag & os.ST_NOSUID:
             pytest.skip("the folder for temporary files is mounted with nosuid")
         register(folder, interpreter, flags)
-        program = folder / "show"
-        shutil.copy(sample, program)
-        program.chmod(0o4755)
+        program = copied(sample, folder, 0o4755)
         place = folder / "place"
         place.mkdir()
         place.chmod(0o777)
-        user: dict[str, Any] = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
-        done = start(program, cwd=place, env=HOSTILE, **user)
+        done = start(program, cwd=place, env=HOSTILE, **AS_NOBODY)
         if not expected:
             assert done.returncode == 2
             assert "sysroot /nonexistent" in done.stderr
@@ -131,20 +138,23 @@ int main(void) { for (char **entry = environ; *entry; entry++) puts(*entry); ret
 """
 
 
-def test_privileged_programs_do_not_hand_our_variables_on(folder, interpreter, guest_cc) -> None:
+@pytest.mark.parametrize("start", [lambda path: path, transparent], ids=["P", "T"])
+def test_privileged_programs_do_not_hand_our_variables_on(
+    folder, interpreter, guest_cc, start
+) -> None:
     """As glibc removes LD_PRELOAD: a child of a program that made root its real user is not AT_SECURE."""
     (folder / "show.c").write_text(SHOW_ENVIRONMENT)
-    show_environment(folder=folder, interpreter=interpreter, built=guest_cc(folder / "show.c"))
+    show_environment(
+        folder=folder, interpreter=start(interpreter), built=guest_cc(folder / "show.c")
+    )
 
 
 @isolated_with_all_ids
 def show_environment(folder, interpreter, built) -> None:
     register(folder, interpreter, "POCF")
-    program = folder / "show"
-    shutil.copy(built, program)
     environment = {"USERMODE_SYSROOT": "/nonexistent", "USERMODE_STRACE": "x", "KEPT": "USERMODE_"}
-    user: dict[str, Any] = {"user": NOBODY, "group": NOBODY, "extra_groups": [], "cwd": "/"}
-    program.chmod(0o4755)
+    program = copied(built, folder, 0o4755)
+    user: dict[str, Any] = AS_NOBODY | {"cwd": "/"}
     for limit in resource.getrlimit(resource.RLIMIT_STACK):
         # With an unlimited stack the interpreter starts again by itself, and is privileged still.
         limits = (limit, resource.getrlimit(resource.RLIMIT_STACK)[1])
@@ -161,8 +171,6 @@ def test_without_flag_c_nothing_is_gained(run_as_owner) -> None:
 @isolated_with_all_ids
 def test_set_user_id_is_ignored_without_flag_c(folder, interpreter, sample) -> None:
     register(folder, interpreter)
-    program = folder / "show"
-    shutil.copy(sample, program)
-    program.chmod(0o4755)
-    done = start(program, user=NOBODY, group=NOBODY, extra_groups=[], cwd="/")
+    program = copied(sample, folder, 0o4755)
+    done = start(program, cwd="/", **AS_NOBODY)
     assert done.stdout == f"{program}\nsecure=0 uid={NOBODY} euid={NOBODY}\n"

@@ -23,11 +23,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from usermode.kernel.process import Process
     from usermode.kernel.task import Task
+    from usermode.loader.interpreter import LoadRequest
 
     Place = tuple[int, bytes]
 
 AT_FDCWD, AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH = -100, 0x100, 0x1000
 AT_EXECVE_CHECK = programs.AT_EXECVE_CHECK
+AT_SECURE = 23
 SELF = b"/proc/thread-self/exe"  # /proc/self is empty when the first thread has ended
 INTERPRETER_NAME = b"usermode-aarch64"
 S_ISUID, S_ISGID, S_IXGRP = 0o4000, 0o2000, 0o010
@@ -185,14 +187,26 @@ def _try_host(call: Call) -> None:
 
 def _start_again(task: Task, program: int, call: Call) -> None:
     """Start the interpreter anew. Comes back where there is no /proc: the kernel may know us by binfmt_misc."""
-    options = [*task.process.settings.as_options(), b"--program-fd", b"%d" % program]
+    options = task.process.settings.as_options()
     if not call.path:
         options += [b"--comm", _file_name(call.dirfd)]
     debugger = task.process.debugger
     if debugger is not None:
         options += debugger.hand_over()
-    own = [*options, b"--argv0", call.argv[0], b"--", call.execfn, *call.argv[1:]]
     limits = _limits(task.process, True)
+    try:
+        if task.process.settings.transparent:
+            _start_by_kernel(task, program, call, options, limits)
+        else:
+            _start_by_self(program, call, options, limits)
+    finally:
+        if debugger is not None:
+            debugger.keep()
+
+
+def _start_by_self(program: int, call: Call, options: list[bytes], limits: bytes) -> None:
+    options += [b"--program-fd", b"%d" % program]
+    own = [*options, b"--argv0", call.argv[0], b"--", call.execfn, *call.argv[1:]]
     posix.set_inheritable(program, True)
     try:
         core.execute(AT_FDCWD, SELF, [INTERPRETER_NAME, *own], call.envp, 0, limits)
@@ -203,8 +217,25 @@ def _start_again(task: Task, program: int, call: Call) -> None:
             raise
     finally:
         posix.set_inheritable(program, False)
-        if debugger is not None:
-            debugger.keep()
+
+
+def _start_by_kernel(
+    task: Task, program: int, call: Call, options: list[bytes], limits: bytes
+) -> None:
+    """With flag T the kernel starts the program, or what runs the script: usermode.transparent. Raises OSError.
+
+    A privileged program hands nothing on, so the kernel gets the file as the guest named it.
+    """
+    from usermode import transparent
+
+    if core.auxv(AT_SECURE):
+        core.execute(*call.place, call.argv, call.envp, call.flags, limits)
+    request = _request(task, posix.dup(program), call)
+    try:
+        options = [*options, b"--execfn", call.execfn]
+        transparent.execute(request.fd, request.argv, request.envp, options, limits)
+    finally:
+        posix.close(request.fd)
 
 
 def _start_with_file(options: list[bytes], call: Call) -> None:
@@ -238,20 +269,24 @@ def _check(task: Task, fd: int, call: Call) -> bool:
 
     Takes `fd` over. Raises OSError.
     """
-    find = programs.finder(task.paths)
-    name = call.execfn
+    request = _request(task, fd, call)
     try:
-        request = programs.request(
-            fd, name, call.argv, call.envp, find, False, name, task.process.stack_limit()
-        )
-        try:
-            guest = programs.is_guest(request.fd)
-            if guest:
-                if request.path is not name and call.inaccessible:
-                    raise OSError(ENOENT, "")
-                prepare(request, LIMIT).close()
-        finally:
-            posix.close(request.fd)
+        guest = programs.is_guest(request.fd)
+        if guest:
+            if request.path is not request.execfn and call.inaccessible:
+                raise OSError(ENOENT, "")
+            prepare(request, LIMIT).close()
     except LoadError as error:
         raise OSError(error.errno, error.message) from error
+    finally:
+        posix.close(request.fd)
     return guest
+
+
+def _request(task: Task, fd: int, call: Call) -> LoadRequest:
+    """Find out what is to be loaded, for a script what runs it. Takes `fd` over. Raises OSError."""
+    find, name, stack = programs.finder(task.paths), call.execfn, task.process.stack_limit()
+    try:
+        return programs.request(fd, name, call.argv, call.envp, find, False, name, stack)
+    except LoadError as error:
+        raise OSError(error.errno, error.message) from error
