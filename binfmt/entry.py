@@ -13,9 +13,12 @@ NAME = "usermode-aarch64"
 FLAGS = "POF"
 """Keep argv[0], hand over the open program, and open the interpreter once, at registration: chroots need no file."""
 
-CREDENTIALS = "C"
-KNOWN_FLAGS = "POCF"
-"""In the order in which the kernel shows them. Linux 7.3 adds T, which our interpreter does not speak."""
+TRANSPARENT_FLAGS = "OFT"
+"""From Linux 7.3 on: argv stays as it is, and /proc/PID/exe is the program. Older kernels refuse such an entry."""
+
+PRESERVE, OPEN, CREDENTIALS, TRANSPARENT = "P", "O", "C", "T"
+KNOWN_FLAGS = "POCFT"
+"""In the order in which the kernel shows them, and T. Linux 7.3 adds D and L too, which serve other purposes."""
 
 LINE_LIMIT = 1920
 INTERPRETER_LIMIT = 127
@@ -24,7 +27,7 @@ DELIMITERS = ":|,%@!"
 
 
 class Entry:
-    """An entry: `name` is that of its file below /proc/sys/fs/binfmt_misc, `flags` letters out of POCF."""
+    """An entry: `name` is that of its file below /proc/sys/fs/binfmt_misc, `flags` letters out of POCFT."""
 
     __slots__ = ("appimage", "flags", "interpreter", "name")
 
@@ -47,6 +50,10 @@ class Entry:
             raise ValueError(f"a line break or NUL in {name + interpreter!r}")
         if unknown := set(flags) - set(KNOWN_FLAGS):
             raise ValueError(f"unknown flags: {''.join(sorted(unknown))} (known: {KNOWN_FLAGS})")
+        if PRESERVE in flags and TRANSPARENT in flags:
+            raise ValueError(
+                "flag T keeps the whole argv, so the kernel refuses it together with P"
+            )
         self.name = name
         self.interpreter = interpreter
         self.flags = in_order(flags)
@@ -58,6 +65,12 @@ class Entry:
     def mask(self) -> bytes:
         """Which bits of the magic count."""
         return mask(self.appimage)
+
+    @property
+    def portable(self) -> Entry:
+        """The entry for kernels of any age: with P for T."""
+        flags = self.flags.replace(TRANSPARENT, PRESERVE)
+        return Entry(self.interpreter, name=self.name, flags=flags, appimage=self.appimage)
 
     def line(self) -> str:
         """Return the line to register. Raises ValueError when no delimiter is left for it."""
@@ -71,10 +84,17 @@ class Entry:
 
 
 def in_order(flags: str) -> str:
-    """Return flags each once and in the kernel's order, with the O that C implies."""
-    if CREDENTIALS in flags:
-        flags += "O"
-    return "".join(flag for flag in KNOWN_FLAGS if flag in flags)
+    """Return flags each once and in the kernel's order, with the O that C and T imply; unknown ones come last."""
+    if CREDENTIALS in flags or TRANSPARENT in flags:
+        flags += OPEN
+    unknown = sorted(set(flags) - set(KNOWN_FLAGS))
+    return "".join([*(flag for flag in KNOWN_FLAGS if flag in flags), *unknown])
+
+
+def lacking(flags: str) -> list[str]:
+    """Return which of the flags that programs need are not among these; T does what P does, and more."""
+    present = in_order(flags.replace(TRANSPARENT, TRANSPARENT + PRESERVE))
+    return [flag for flag in FLAGS if flag not in present]
 
 
 def escaped(data: bytes) -> str:

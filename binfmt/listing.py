@@ -6,14 +6,11 @@ Source: bm_entry_read() and entry_status() in fs/binfmt_misc.c.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
 
+from binfmt.entry import PRESERVE, TRANSPARENT, Entry, in_order
 from binfmt.magic import MAGIC
 from binfmt.places import is_ours
-
-if TYPE_CHECKING:
-    from binfmt.entry import Entry
 
 PROGRAMS = {
     "programs": MAGIC,
@@ -66,9 +63,14 @@ class Registered:
         """Tell whether registering `entry` would give this, apart from the file that flag F opened."""
         return (
             self.interpreter == entry.interpreter
-            and self.flags == entry.flags
+            and in_order(self.flags) == entry.flags
             and (self.offset, self.magic, self.mask) == (0, MAGIC, entry.mask)
         )
+
+    def equivalent(self, entry: Entry) -> bool:
+        """As `same`, but P or T does not matter: one does for programs what the other does."""
+        twin = replace(self, flags=self.flags.replace(TRANSPARENT, PRESERVE))
+        return twin.same(entry.portable)
 
 
 def parse(name: str, text: str) -> Registered:

@@ -29,7 +29,7 @@ def cannot_write(path: str, error: OSError) -> RegistryError:
     if error.errno in (errno.EACCES, errno.EPERM):
         return RegistryError(
             f"no right to write {path}: {error.strerror}",
-            "run the command as root, or in a user namespace of your own (Linux 6.7): unshare -Urm",
+            "run the command as root, or in user and mount namespaces of your own (Linux 6.7): unshare -Urm",
         )
     if error.errno == errno.EROFS:
         return RegistryError(
@@ -63,6 +63,11 @@ def refused(entry: Entry, error: OSError) -> RegistryError:
             return RegistryError(
                 f"this kernel, {os.uname().release}, is too old for flag F (Linux 4.8)",
                 "without it the interpreter is looked for in each chroot: --flags PO",
+            )
+        if "T" in entry.flags:
+            return RegistryError(
+                f"this kernel, {os.uname().release}, does not know flag T (Linux 7.3)",
+                "--flags POF",
             )
         return RegistryError(f"the kernel takes no such entry: {entry.line()}")
     if error.errno in (errno.ENOENT, errno.EACCES, errno.ENOEXEC):

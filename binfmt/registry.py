@@ -95,8 +95,11 @@ class Registry:
 
     def mount(self) -> None:
         """Mount the table; does nothing when it is mounted."""
-        if self.mounted:
-            return
+        if not self.mounted:
+            self.mount_own()
+
+    def mount_own(self) -> None:
+        """Mount the table of this user namespace, also over that of an outer one, which it hides."""
         import ctypes
 
         libc = ctypes.CDLL(None, use_errno=True)
@@ -106,23 +109,30 @@ class Registry:
             number = ctypes.get_errno()
             raise cannot_mount(self.directory, OSError(number, os.strerror(number)))
 
+    @property
+    def writable(self) -> bool:
+        """Whether we may register here."""
+        return os.access(self.path("register"), os.W_OK)
+
     def register(self, entry: Entry, *, again: bool = False) -> str:
         """See that the table has this entry; return what had to be done: REGISTERED, REPLACED or UNCHANGED.
 
         With `again` an equal entry is replaced too: so the interpreter's file is opened anew, and the entry comes
         before all others. An entry of that name with a foreign interpreter stays, and is an error.
         """
-        with self._alone():
+        with self.alone():
             return self._register(entry, again)
 
     def _register(self, entry: Entry, again: bool) -> str:
         present = self._own(entry.name, entry.interpreter)
         if present is None:
             self._add(entry)
+            self._remove_stand_in(entry.name, entry.interpreter)
             return REGISTERED
         if present.same(entry) and not again:
+            self._remove_stand_in(entry.name, entry.interpreter)
             if not present.enabled:
-                self._write(entry.name, ENABLE)
+                self.write(entry.name, ENABLE)
                 return REPLACED
             return UNCHANGED
         self._replace(entry)
@@ -136,24 +146,31 @@ class Registry:
             flags=entry.flags,
             appimage=entry.appimage,
         )
-        if self._own(stand_in.name, entry.interpreter):
-            self._write(stand_in.name, REMOVE)  # of a replacement that was interrupted
+        self._remove_stand_in(entry.name, entry.interpreter)
         self._add(stand_in)
         try:
-            self._write(entry.name, REMOVE)
+            self.write(entry.name, REMOVE)
             self._add(entry)
         finally:
             # Without the entry itself the stand-in is better than nothing.
             if self.find(entry.name):
-                self._write(stand_in.name, REMOVE)
+                self.write(stand_in.name, REMOVE)
+
+    def _remove_stand_in(self, name: str, interpreter: str | None = None) -> bool:
+        """Remove what a replacement that was killed has left; it would go on to serve programs."""
+        left = self._own(f"{name}{STAND_IN}", interpreter)
+        if left:
+            self.write(left.name, REMOVE)
+        return left is not None
 
     def unregister(self, name: str) -> bool:
         """Remove our entry; False if there is none."""
-        if self._own(name) is None:
+        if self._own(name) is None and self._own(f"{name}{STAND_IN}") is None:
             return False
-        with self._alone():
+        with self.alone():
             if self._own(name):
-                self._write(name, REMOVE)
+                self.write(name, REMOVE)
+            self._remove_stand_in(name)
         return True
 
     def switch(self, name: str, on: bool) -> bool:
@@ -163,15 +180,15 @@ class Registry:
             raise RegistryError(f"no entry {name} is registered", "usermode register")
         if present.enabled == on:
             return False
-        self._write(name, ENABLE if on else DISABLE)
+        self.write(name, ENABLE if on else DISABLE)
         return True
 
     def switch_all(self, on: bool) -> None:
         """Switch the whole table, with everybody's entries."""
-        self._write("status", ENABLE if on else DISABLE)
+        self.write("status", ENABLE if on else DISABLE)
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def alone(self) -> Iterator[None]:
         """Keep others of our commands out meanwhile: a replacement takes several steps.
 
         The lock is on a file that only those can open who may register, so that nobody else can hold it.
@@ -199,17 +216,18 @@ class Registry:
     def _add(self, entry: Entry) -> None:
         line = entry.line().encode("utf-8", "surrogateescape")
         try:
-            self._write_bytes("register", line, entry)
+            self.write_bytes("register", line, entry)
         except OSError as error:
             raise cannot_write(self.path("register"), error) from error
 
-    def _write(self, name: str, data: bytes) -> None:
+    def write(self, name: str, data: bytes) -> None:
+        """Write to the file of an entry, or to `status`."""
         try:
-            self._write_bytes(name, data)
+            self.write_bytes(name, data)
         except OSError as error:
             raise cannot_write(self.path(name), error) from error
 
-    def _write_bytes(self, name: str, data: bytes, entry: Entry | None = None) -> None:
+    def write_bytes(self, name: str, data: bytes, entry: Entry | None = None) -> None:
         """Write to a file in one call; errors of the write itself are the kernel's judgement of `entry`."""
         file = os.open(self.path(name), os.O_WRONLY | os.O_CLOEXEC)
         try:
@@ -229,5 +247,6 @@ def flags_text(flags: str) -> str:
         "O": "hands the program over open",
         "C": "takes the program's credentials",
         "F": "interpreter held open",
+        "T": "looks like the program itself",
     }
     return ", ".join(f"{flag} {meaning.get(flag, '?')}" for flag in flags) or "none"

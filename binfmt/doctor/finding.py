@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from binfmt.doctor.sample import Trial, try_program
 from binfmt.places import Places, sample_beside
+from binfmt.probe import UNKNOWN as UNKNOWN_KERNEL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from binfmt.entry import Entry
     from binfmt.listing import Registered
+    from binfmt.probe import Kernel
     from binfmt.registry import Registry
 
 ARGUMENTS = ["argument zero", "one"]
@@ -50,14 +52,21 @@ class Finding:
 class Case:
     """What is examined: a table, the entry that should be in it, and the files below a root. Looked at once."""
 
-    def __init__(self, registry: Registry, entry: Entry, places: Places | None = None) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        entry: Entry,
+        places: Places | None = None,
+        kernel: Kernel = UNKNOWN_KERNEL,
+    ) -> None:
         self.registry = registry
         self.entry = entry
         self.places = places or Places()
+        self.kernel = kernel
 
     def fresh(self) -> Case:
         """Return the same case, not looked at yet."""
-        return Case(self.registry, self.entry, self.places)
+        return Case(self.registry, self.entry, self.places, self.kernel)
 
     @property
     def sample(self) -> str:

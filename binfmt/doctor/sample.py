@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Running the sample program, and seeing who really runs it: the host's /proc/PID/exe of a guest is its interpreter."""
+"""Running the sample program, and seeing who really runs it.
+
+The host's /proc/PID/exe of a guest is its interpreter; with flag T it is the program, and the interpreter only one of
+the files that are mapped.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +70,7 @@ def try_program(path: str, argv: list[str], expected: str = "") -> Trial:
         assert process.stdout is not None
         ready, _, _ = select.select([process.stdout], [], [], SECONDS)
         output = os.read(process.stdout.fileno(), OUTPUT_LIMIT) if ready else b""
-        interpreter, equal = look_at(process.pid, expected) if output else ("", None)
+        interpreter, equal = look_at(process.pid, path, expected) if output else ("", None)
         try:
             rest, messages = process.communicate(timeout=SECONDS)
         except subprocess.TimeoutExpired:
@@ -83,14 +87,16 @@ def try_program(path: str, argv: list[str], expected: str = "") -> Trial:
     )
 
 
-def look_at(pid: int, expected: str) -> tuple[str, bool | None]:
-    """Return which file a process executes, and whether that is `expected` or has its content.
+def look_at(pid: int, program: str, expected: str) -> tuple[str, bool | None]:
+    """Return which file executes `program` in a process, and whether that is `expected` or has its content.
 
     "" and None for what cannot be seen: without /proc, or with one that hides processes, or without `expected`.
     """
     link = f"/proc/{pid}/exe"
     try:
         path, found = os.readlink(link), os.stat(link)
+        if os.path.samestat(found, os.stat(program)):
+            return behind(pid, found, expected)
     except OSError:
         return "", None
     try:
@@ -99,3 +105,17 @@ def look_at(pid: int, expected: str) -> tuple[str, bool | None]:
         return path, same or filecmp.cmp(link, expected, shallow=False)
     except OSError:
         return path, None
+
+
+def behind(pid: int, program: os.stat_result, expected: str) -> tuple[str, bool | None]:
+    """As `look_at`, where the process looks like its program: the interpreter is the first other file with code."""
+    with open(f"/proc/{pid}/maps", encoding="utf-8", errors="surrogateescape") as file:
+        # Address, permissions, offset, device, inode, path: proc_pid_maps(5).
+        rows = [line.rstrip("\n").split(None, 5) for line in file]
+    for row in rows:
+        inode = int(row[4])
+        if "x" in row[1] and len(row) > 5 and inode not in (0, program.st_ino):
+            path = row[5].replace("\\012", "\n")
+            # A path that is not "(deleted)" is that file's still, whatever number its file system shows.
+            return path, path == expected or inode == os.stat(expected).st_ino
+    return "", None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from binfmt.configuration import NULL, File, files, later_rivals, read, render
 from binfmt.doctor.finding import OK, WARNING, Case, Finding
+from binfmt.entry import CREDENTIALS, lacking
 from binfmt.places import BINFMT_D_FOLDERS, SYSTEMD_UNIT_MASK
 
 if TYPE_CHECKING:
@@ -59,8 +60,8 @@ def differs(case: Case, file: File) -> str:
     entry = next(entry for entry in file.entries if entry.name == case.entry.name)
     if entry.interpreter != case.entry.interpreter:
         return f"the interpreter {entry.interpreter}, not {case.entry.interpreter}"
-    if set(case.entry.flags) - set(entry.flags):
-        return f"the flags {entry.flags or 'none'}, not {case.entry.flags}"
+    if lacking(entry.flags) or (CREDENTIALS in case.entry.flags) > (CREDENTIALS in entry.flags):
+        return f"the flags {entry.flags or 'none'}, not {case.entry.portable.flags}"
     if missed := entry.unmatched():
         return f"a magic that does not match {', '.join(missed)}"
     return ""
@@ -85,7 +86,7 @@ def mend(case: Case) -> None:
     folder = case.places.path(ADMINISTRATORS)
     os.makedirs(folder, exist_ok=True)
     with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
-        file.write(render(case.entry))
+        file.write(render(case.entry.portable))
 
 
 def service(case: Case) -> Finding | None:

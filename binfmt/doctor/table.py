@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from binfmt.doctor.finding import FAILURE, OK, WARNING, Case, Finding
 from binfmt.doctor.process import in_user_namespace, surroundings
-from binfmt.entry import CREDENTIALS, FLAGS
+from binfmt.entry import CREDENTIALS, TRANSPARENT, lacking
 from binfmt.places import is_ours
 from binfmt.refusal import F_SINCE, kernel_version
 
@@ -19,8 +19,8 @@ REGISTER = "usermode register"
 AGAIN = "usermode register --again"
 
 
-def kernel(_: Case) -> Finding:
-    """Flag F is needed for chroots and containers."""
+def kernel(case: Case) -> Finding:
+    """Flag F is needed for chroots and containers; flag T is an improvement."""
     release = os.uname().release
     if kernel_version() < F_SINCE:
         return Finding(
@@ -29,7 +29,7 @@ def kernel(_: Case) -> Finding:
             f"Linux {release} is too old: it cannot hold the interpreter open for chroots",
             "flag F of binfmt_misc came with Linux 4.8",
         )
-    return Finding("kernel", OK, f"Linux {release}")
+    return Finding("kernel", OK, case.kernel.words)
 
 
 def mounted(case: Case) -> Finding:
@@ -72,7 +72,9 @@ def writable(case: Case) -> Finding | None:
             "usermode register, on the machine that runs the container",
         )
     if not os.access(case.registry.path("register"), os.W_OK):
-        return Finding("writable", OK, "changing entries takes root's rights")
+        own = ", or a table of this user namespace's own: usermode register"
+        here = own if in_user_namespace() else ""
+        return Finding("writable", OK, f"changing entries takes root's rights{here}")
     return Finding("writable", OK, "entries can be changed")
 
 
@@ -171,11 +173,11 @@ def magic(case: Case) -> Finding | None:
 
 
 def flags(case: Case) -> Finding | None:
-    """P, O and F are needed; C is a choice."""
+    """P, O and F are needed, or T for P; C is a choice."""
     entry = ours(case)
     if entry is None:
         return None
-    if missing := [flag for flag in FLAGS if flag not in entry.flags]:
+    if missing := lacking(entry.flags):
         consequence = {
             "P": "programs do not see their argv[0]",
             "O": "programs that nobody may read do not run",
@@ -189,9 +191,16 @@ def flags(case: Case) -> Finding | None:
             AGAIN,
             case.register,
         )
+    words = []
     if CREDENTIALS in entry.flags:
-        return Finding("flags", OK, f"flags {entry.flags}: set-user-ID programs gain their rights")
-    return Finding("flags", OK, f"flags {entry.flags}")
+        words.append("set-user-ID programs gain their rights")
+    if TRANSPARENT in entry.flags:
+        words.append("/proc/PID/exe is the program")
+    elif case.kernel.transparent:
+        words.append("this kernel also knows T, see usermode register")
+    return Finding(
+        "flags", OK, ": ".join([f"flags {entry.flags}", *filter(None, ["; ".join(words)])])
+    )
 
 
 def interpreter_path(case: Case) -> Finding | None:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from binfmt.entry import Entry
+from binfmt.configuration import parse_line
+from binfmt.entry import Entry, in_order, lacking
 from binfmt.magic import MAGIC, matches
 
 EXECUTABLE = bytes.fromhex("7f454c460201010000000000000000000200b700")
@@ -53,6 +54,18 @@ def test_delimiter_is_one_that_does_not_occur() -> None:
 
 def test_flags_are_in_the_kernel_s_order() -> None:
     assert Entry("/a", flags="FCP").flags == "POCF"  # C implies O
+    assert Entry("/a", flags="TF").flags == "OFT"  # T implies O
+    assert in_order("ZFPA") == "PFAZ"
+
+
+def test_flag_t_does_what_p_does() -> None:
+    entry = Entry("/a", flags="OCFT", appimage=True)
+    assert (entry.portable.flags, entry.portable.mask) == ("POCF", entry.mask)
+    assert (lacking("FT"), lacking("OF"), lacking("")) == ([], ["P"], ["P", "O", "F"])
+    held = parse_line(entry.portable.line())
+    assert held.equivalent(entry)
+    assert not held.same(entry)
+    assert not held.equivalent(Entry("/a", flags="OFT", appimage=True))
 
 
 @pytest.mark.parametrize(
@@ -67,6 +80,7 @@ def test_flags_are_in_the_kernel_s_order() -> None:
         {"name": "n" * 1900},
         {"interpreter": "/" + "a" * 127},
         {"flags": "PX"},
+        {"flags": "PT"},
     ],
 )
 def test_bad_parts(parts: dict[str, str]) -> None:

@@ -187,6 +187,23 @@ def test_an_interrupted_replacement_is_cleaned_up(folder, interpreter) -> None:
 
 
 @isolated
+def test_what_a_killed_replacement_left_does_not_stay(folder, interpreter) -> None:
+    """The stand-in alone, or beside the entry: programs would go on to be served by it."""
+    registry = Registry(str(mount_table(folder)))
+    entry, stand_in = Entry(str(interpreter)), Entry(str(interpreter), name="usermode-aarch64.new")
+    for before in ([stand_in], [entry, stand_in]):
+        for left in before:
+            registry.register(left)
+        registry.register(entry)
+        assert [found.name for found in registry.entries()] == [entry.name]
+        registry.register(stand_in)
+        if len(before) == 1:
+            put(Path(registry.directory), entry.name, "-1")
+        assert registry.unregister(entry.name)
+        assert registry.entries() == []
+
+
+@isolated
 def test_programs_start_while_the_entry_is_replaced(folder, interpreter, sample) -> None:
     registry = Registry(str(mount_table(folder)))
     entry = Entry(str(interpreter))
@@ -349,6 +366,11 @@ class TestReasons:
     def test_registering(self, number, message) -> None:
         assert message in refused(self.entry, OSError(number, os.strerror(number))).message
 
+    def test_flag_t(self) -> None:
+        entry = Entry("/a", flags="OFT")
+        error = refused(entry, OSError(errno.EINVAL, "Invalid argument"))
+        assert (error.hint, "does not know flag T" in error.message) == ("--flags POF", True)
+
     def test_old_kernel(self, monkeypatch) -> None:
         monkeypatch.setattr("binfmt.refusal.kernel_version", lambda: (4, 7))
         error = refused(self.entry, OSError(errno.EINVAL, "Invalid argument"))
@@ -362,5 +384,6 @@ class TestReasons:
 
 def test_flags_in_words() -> None:
     assert flags_text("POF").startswith("P keeps argv[0], O ")
-    assert flags_text("T") == "T ?"
+    assert flags_text("OFT").endswith("T looks like the program itself")
+    assert flags_text("X") == "X ?"
     assert flags_text("") == "none"

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 import click
 
 from binfmt import doctor as checks
+from binfmt import probe
 from binfmt.doctor.finding import OK, Case, Finding
-from binfmt.entry import CREDENTIALS, FLAGS
+from binfmt.entry import CREDENTIALS, FLAGS, TRANSPARENT, TRANSPARENT_FLAGS
 from binfmt.places import Places
 from binfmt.registry import Registry
 from usermode.cli.registration import (
+    best_flags,
     directory_option,
     expected_interpreter,
     interpreter_option,
@@ -65,20 +67,24 @@ def doctor(
 
 
 def make_case(registry: Registry, places: Places, name: str, interpreter: str | None) -> Case:
-    """Return what is to be examined: an entry that is ours keeps its interpreter, flag C and AppImages.
+    """Return what is to be examined: an entry that is ours keeps its interpreter, flags C and T, and AppImages.
 
     Its interpreter only if that is still there and no other was asked for.
     """
     present = registry.find(name) if registry.mounted else None
+    kernel = probe.ask(registry)
     if present is None or not present.ours:
-        return Case(registry, make_entry(expected_interpreter(interpreter, places), name), places)
+        path = expected_interpreter(interpreter, places)
+        entry = make_entry(path, name, best_flags(kernel, path))
+        return Case(registry, entry, places, kernel)
     asked = interpreter is not None or places.root != "/"
     if asked or not os.path.exists(present.interpreter):
         path = expected_interpreter(interpreter, places)
     else:
         path = present.interpreter
-    flags = FLAGS + (CREDENTIALS if CREDENTIALS in present.flags else "")
-    return Case(registry, make_entry(path, name, flags, appimage=present.appimage), places)
+    flags = TRANSPARENT_FLAGS if TRANSPARENT in present.flags else FLAGS
+    flags += CREDENTIALS if CREDENTIALS in present.flags else ""
+    return Case(registry, make_entry(path, name, flags, appimage=present.appimage), places, kernel)
 
 
 def show(findings: Sequence[Finding], repairs: Sequence[Repair]) -> None:

@@ -4,14 +4,17 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import click
 
+from binfmt import probe
 from binfmt.configuration import files
-from binfmt.entry import CREDENTIALS, FLAGS
+from binfmt.entry import CREDENTIALS
 from binfmt.places import BINFMT_MISC, Places
 from binfmt.registry import UNCHANGED, Registry
 from usermode.cli.registration import (
+    best_flags,
     chosen_interpreter,
     directory_option,
     interpreter_option,
@@ -19,18 +22,21 @@ from usermode.cli.registration import (
     name_option,
     root_option,
     say,
+    see_to_table,
     told,
 )
 from usermode.service import SOCKET
+
+if TYPE_CHECKING:
+    from binfmt.entry import Entry
+    from binfmt.listing import Registered
 
 
 @click.command()
 @click.option(
     "--flags",
-    default=FLAGS,
-    show_default=True,
     metavar="LETTERS",
-    help="The kernel's flags, out of POCF.",
+    help="The kernel's flags, out of POCFT.  [default: OFT where the kernel knows T, else POF]",
 )
 @click.option(
     "--credentials",
@@ -48,7 +54,7 @@ from usermode.service import SOCKET
 @directory_option
 @root_option
 def register(
-    flags: str,
+    flags: str | None,
     credentials: bool,
     appimage: bool,
     again: bool,
@@ -63,16 +69,16 @@ def register(
     afterwards, 1 when it is not, with the reason.
     """
     places = Places(root)
-    flags += CREDENTIALS if credentials else ""
-    entry = make_entry(
-        chosen_interpreter(interpreter, places), name, flags.upper(), appimage=appimage
-    )
     registry = Registry(directory)
+    path = chosen_interpreter(interpreter, places)
     with told():
-        if not registry.mounted:
-            registry.mount()
-            say(f"mounted binfmt_misc at {directory}")
-        done = registry.register(entry, again=again)
+        letters = best_flags(probe.ask(registry), path) if flags is None else flags.upper()
+        letters += CREDENTIALS if credentials else ""
+        entry = make_entry(path, name, letters, appimage=appimage)
+        done = UNCHANGED
+        if again or not serves(registry, entry, exactly=flags is not None):
+            see_to_table(registry)
+            done = registry.register(entry, again=again)
         winners = registry.matching()
     if done == UNCHANGED:
         say(f"{name} is registered already (--again opens the interpreter anew)")
@@ -85,14 +91,28 @@ def register(
         say(f"{other.name} ({other.interpreter}) is newer and comes first, see --again")
     if CREDENTIALS in entry.flags:
         say("set-user-ID programs now run, and are emulated, with their owner's rights")
-    if places.systemd_runs and not lasting(places, name):
-        say("the entry lasts until systemd-binfmt.service starts the next time")
+    if places.systemd_runs:
+        later = at_next_start(places, name)
+        if later is None:
+            say("the entry lasts until systemd-binfmt.service starts the next time")
+        elif not later[1].same(entry):
+            what = f"flags {later[1].flags}, {later[1].interpreter}"
+            say(f"from the next start of systemd-binfmt.service on: {what} ({later[0]})")
 
 
-def lasting(places: Places, name: str) -> bool:
-    """Tell whether systemd-binfmt.service registers an entry of that name."""
+def serves(registry: Registry, entry: Entry, *, exactly: bool) -> bool:
+    """Tell whether an entry that we may not change is as good: that of the machine around a container, or of root."""
+    present = registry.find(entry.name) if registry.mounted and not registry.writable else None
+    if present is None or not present.enabled:
+        return False
+    return present.same(entry) or (present.equivalent(entry) and not exactly)
+
+
+def at_next_start(places: Places, name: str) -> tuple[str, Registered] | None:
+    """Return the file by which systemd-binfmt.service registers an entry of that name, and that entry."""
     found = files(places.binfmt_d_folders())
-    return any(entry.name == name for file in found for entry in file.entries)
+    named = [(file.path, entry) for file in found for entry in file.entries if entry.name == name]
+    return named[-1] if named else None
 
 
 @click.command()

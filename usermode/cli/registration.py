@@ -8,14 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from binfmt.doctor.process import in_user_namespace
 from binfmt.entry import FLAGS, NAME, Entry
 from binfmt.places import BINFMT_MISC, Places
 from binfmt.refusal import RegistryError
-from usermode.cli.interpreter import INSTALLED, find_interpreter
+from usermode.cli.interpreter import INSTALLED, describe_version, find_interpreter
+from usermode.cli.interpreter import NAME as INTERPRETER_NAME
 from usermode.errors import UsermodeError, printable
+from usermode.version import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from binfmt.probe import Kernel
+    from binfmt.registry import Registry
 
     Decorator = Callable[[Any], Any]
 
@@ -83,3 +89,34 @@ def make_entry(interpreter: str, name: str, flags: str = FLAGS, *, appimage: boo
         return Entry(interpreter, name=name, flags=flags, appimage=appimage)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
+
+
+def best_flags(kernel: Kernel, interpreter: str) -> str:
+    """Return the flags that suit kernel and interpreter: an older interpreter would misread flag T."""
+    if not kernel.transparent:
+        return FLAGS
+    version = describe_version(interpreter).split(",")[0]
+    return kernel.flags if version == f"{INTERPRETER_NAME} {VERSION}" else FLAGS
+
+
+def see_to_table(registry: Registry) -> None:
+    """Mount binfmt_misc where it is not; in a user namespace that sees an outer table, a table of its own.
+
+    Raises RegistryError.
+    """
+    if not registry.mounted:
+        registry.mount()
+        say(f"mounted binfmt_misc at {registry.directory}")
+        return
+    if registry.writable or not in_user_namespace():
+        return
+    outer = registry.entries()
+    try:
+        registry.mount_own()
+    except RegistryError:
+        return  # the mount namespace is not ours either: registering tells what helps
+    hidden = ", ".join(other.name for other in outer)
+    say(
+        f"mounted this user namespace's own binfmt_misc at {registry.directory}"
+        + (f"; it hides those outside: {hidden}" if hidden else "")
+    )

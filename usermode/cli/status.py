@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from binfmt import probe
 from binfmt.configuration import files
 from binfmt.entry import NAME
 from binfmt.places import BINFMT_MISC, Places
@@ -60,6 +61,7 @@ def collect(registry: Registry, places: Places) -> dict[str, Any]:
             "mounted": mounted,
             "enabled": on,
             "read_only": registry.read_only if mounted else None,
+            "kernel": probe.ask(registry)._asdict(),
         },
         "entries": [describe(entry) for entry in entries if entry.ours],
         "winner": named(matching[0]) if matching else None,
@@ -111,6 +113,7 @@ def lines(facts: dict[str, Any]) -> Iterator[str]:
         yield f"binfmt_misc: {how}, mounted at {table['directory']}{read_only}"
     else:
         yield f"binfmt_misc: not mounted at {table['directory']}"
+    yield f"kernel: {probe.Kernel(**table['kernel']).words}"
     for entry in facts["entries"]:
         state = "enabled" if entry["enabled"] else "disabled"
         more = ", AppImages too" if entry["appimage"] else ""

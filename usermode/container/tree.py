@@ -8,6 +8,8 @@ import os
 import stat
 
 from binfmt.entry import CREDENTIALS, FLAGS, Entry
+from binfmt.refusal import RegistryError
+from binfmt.registry import Registry
 from usermode.container.host import (
     MS_BIND,
     MS_NODEV,
@@ -18,6 +20,7 @@ from usermode.container.host import (
     bind,
     mount,
 )
+from usermode.errors import UsermodeError
 
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 LINKS = {
@@ -90,8 +93,10 @@ def register(proc: str, interpreter: str) -> bool:
         if error.errno in (errno.EPERM, errno.ENODEV, errno.ENOENT):
             return False
         raise
-    with open(os.path.join(folder, "register"), "wb", buffering=0) as file:
-        file.write(Entry(interpreter, flags=FLAGS + CREDENTIALS).line().encode())
+    try:
+        Registry(folder).register(Entry(interpreter, flags=FLAGS + CREDENTIALS))
+    except (RegistryError, ValueError) as error:
+        raise UsermodeError(str(error)) from error
     return True
 
 

@@ -93,6 +93,9 @@ class Keeper:
             return State(TAKEN, f"the entry {present.name} belongs to {present.interpreter}")
         if apply and not present.same(wanted):
             return self._register(wanted, REPLACED)
+        if present.equivalent(wanted):
+            # Flag T for P was somebody's choice.
+            wanted = Entry(wanted.interpreter, flags=present.flags, appimage=wanted.appimage)
         if self.registry.find(wanted.name + STAND_IN):
             return self._register(wanted, REPLACED)  # somebody was killed while replacing
         if not present.enabled:

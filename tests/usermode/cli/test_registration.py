@@ -3,59 +3,21 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
 import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from binfmt.configuration import render
-from binfmt.entry import Entry
-from tests import support
-from tests.binfmt.namespace import isolated, isolated_with_all_ids, mount_table, short_folder
+from binfmt.entry import Entry, in_order
+from tests.binfmt.namespace import (
+    isolated,
+    isolated_with_all_ids,
+    mount_table,
+)
+from tests.usermode.cli.command import FLAGS, NAME, QEMU, Command, as_nobody
 from usermode.cli import main
-
-NAME = "usermode-aarch64"
-QEMU = "/usr/bin/qemu-aarch64-static"
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    with short_folder() as path:
-        yield path
-
-
-class Command:
-    """The command line for one table and one interpreter."""
-
-    def __init__(self, table: Path, interpreter: Path, **options: Any) -> None:
-        self.table = table
-        self.interpreter = interpreter
-        self.options = options
-
-    def __call__(self, command: str, *arguments: str) -> tuple[int, list[str]]:
-        """Return the status, and the lines of standard output and standard error."""
-        done = subprocess.run(
-            [sys.executable, "-m", "usermode.cli", command, "--binfmt-dir", self.table, *arguments],
-            env={"PATH": os.environ["PATH"], "USERMODE_INTERPRETER": str(self.interpreter)},
-            cwd=support.ROOT,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            **self.options,
-        )
-        assert "Traceback" not in done.stderr
-        return done.returncode, (done.stdout + done.stderr).splitlines()
-
-    def json(self, command: str, *arguments: str) -> tuple[int, Any]:
-        """Return the status and the JSON."""
-        status, lines = self(command, "--json", *arguments)
-        return status, json.loads("\n".join(lines))
 
 
 @isolated
@@ -66,14 +28,14 @@ def test_life_of_an_entry(folder, interpreter) -> None:
         1,
         [f"usermode: no entry {NAME} is registered", "  hint: usermode register"],
     )
-    assert command("register") == (0, [f"registered {NAME} with flags POF: {interpreter}"])
+    assert command("register") == (0, [f"registered {NAME} with flags {FLAGS}: {interpreter}"])
     assert command("register") == (
         0,
         [f"{NAME} is registered already (--again opens the interpreter anew)"],
     )
     status, lines = command("status")
     assert status == 0
-    assert f"entry: {NAME}, enabled, flags POF" in lines
+    assert f"entry: {NAME}, enabled, flags {FLAGS}" in lines
     assert f"AArch64 programs go to: {NAME} ({interpreter})" in lines
     assert [line for line in lines if line.startswith(f"interpreter: {interpreter} ({NAME} ")]
     assert command("disable") == (0, [f"disabled {NAME}"])
@@ -91,7 +53,7 @@ def test_options_of_register(folder, interpreter) -> None:
     assert (status, lines) == (
         0,
         [
-            f"registered mine with flags POCF: {interpreter}",
+            f"registered mine with flags {in_order(FLAGS + 'C')}: {interpreter}",
             "set-user-ID programs now run, and are emulated, with their owner's rights",
         ],
     )
@@ -154,22 +116,9 @@ def test_without_rights(folder, interpreter, tmp_path) -> None:
     Command(table, interpreter)("register")
     copy = folder / NAME
     shutil.copy(interpreter, copy)
-    main_as_nobody = (
-        "import os, sys, click; from usermode.cli import main, COMMANDS;"
-        "from importlib import import_module;"
-        "[import_module(place.split(':')[0]) for place in COMMANDS.values()];"
-        "import json, binfmt.doctor, ctypes; os.setgroups([]); os.setgid(65534); os.setuid(65534);"
-        "os.environ['USERMODE_INTERPRETER'] = sys.argv[1]; sys.exit(main(sys.argv[2:]))"
-    )
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-c", main_as_nobody, copy, *arguments, "--binfmt-dir", table],
-            cwd=support.ROOT,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
+        return as_nobody(copy, *arguments, "--binfmt-dir", str(table))
 
     refused = run("register", "--again")
     assert refused.returncode == 1
@@ -183,7 +132,8 @@ def test_without_rights(folder, interpreter, tmp_path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["--flags", "PT"], "unknown flags: T (known: POCF)"),
+        (["--flags", "PT"], "refuses it together with P"),
+        (["--flags", "POX"], "unknown flags: X (known: POCFT)"),
         (["--name", "a/b"], "no name for an entry: 'a/b'"),
     ],
 )
@@ -204,22 +154,6 @@ def test_path_that_is_too_long(tmp_path, capfd) -> None:
 def test_missing_interpreter(capfd, tmp_path) -> None:
     assert main(["register", "--root", str(tmp_path)]) == 1
     assert "is not an executable file" in capfd.readouterr().err
-
-
-@pytest.fixture
-def installation(folder, interpreter) -> Path:
-    """A root with the interpreter, the sample program and systemd's folders."""
-    sample = support.BUILD / "usermode-sample"
-    if not sample.exists():
-        pytest.skip("build/usermode-sample is not built: run `make`")
-    root = folder / "r"
-    place = root / "usr/libexec/usermode"
-    place.mkdir(parents=True)
-    shutil.copy(interpreter, place)
-    shutil.copy(sample, place)
-    (root / "run/systemd/system").mkdir(parents=True)
-    (root / "etc/binfmt.d").mkdir(parents=True)
-    return root
 
 
 @isolated
@@ -274,5 +208,5 @@ def test_doctor_keeps_the_choices_of_an_entry(folder, installation) -> None:
     status, lines = command("doctor", "--fix")
     assert status == 0, lines
     (entry,) = command.json("status")[1]["entries"]
-    assert (entry["interpreter"], entry["flags"]) == (str(elsewhere), "POCF")
+    assert (entry["interpreter"], entry["flags"]) == (str(elsewhere), in_order(FLAGS + "C"))
     assert entry["appimage"]
