@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 COMMENTS = "#;"
 NULL = "/dev/null"
+HEADER = """\
+# SPDX-License-Identifier: GPL-2.0-or-later
+# AArch64 programs are run by usermode; see binfmt.d(5) and usermode(1).
+"""
 
 
 def render(entry: Entry) -> str:
     """Return the text of a file that registers `entry`."""
-    return (
-        "# SPDX-License-Identifier: GPL-2.0-or-later\n"
-        "# AArch64 programs are run by usermode; see binfmt.d(5) and usermode(1).\n"
-        f"{entry.line()}\n"
-    )
+    return f"{HEADER}{entry.line()}\n"
 
 
 @dataclass(frozen=True)

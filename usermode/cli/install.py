@@ -11,12 +11,13 @@ import click
 
 from binfmt.entry import NAME
 from binfmt.places import INTERPRETER, Places
+from binfmt.refusal import RegistryError
 from binfmt.registry import Registry
 from usermode.cli.registration import say, told
 from usermode.errors import UsermodeError
 
 if TYPE_CHECKING:
-    from usermode.installation.install import Target
+    from usermode.installation.target import Target
 
 root_option = click.option(
     "--root",
@@ -39,8 +40,8 @@ def install(ctx: click.Context, root: str, no_start: bool, for_package: bool) ->
     """
     from usermode.cli.completion import script
     from usermode.installation import owned
-    from usermode.installation.install import Target
     from usermode.installation.install import install as put
+    from usermode.installation.target import Target
 
     target = Target(root)
     scripts = {shell: script(ctx, shell) for shell in owned.COMPLETIONS}
@@ -82,13 +83,15 @@ def uninstall(root: str) -> None:
     Ends the registration. Programs that run go on.
     """
     from usermode.installation import owned
-    from usermode.installation.install import Target, refuse_packaged
+    from usermode.installation.install import refuse_packaged, refuse_read_only
     from usermode.installation.install import uninstall as remove
+    from usermode.installation.target import Target
 
     target = Target(root)
     need_root(target)
     if target.is_this_system:
         refuse_packaged(target, owned.file_targets())
+        refuse_read_only(target)
         stop(target)
     gone = remove(target)
     if target.is_this_system and Places().systemd_runs:
@@ -103,10 +106,12 @@ def stop(target: Target) -> None:
     if Places().systemd_runs and target.path(f"{owned.UNITS}/{owned.SERVICE}").exists():
         systemctl("stop", owned.SOCKET, owned.SERVICE)
     registry = Registry()
-    with told():
+    try:
         present = registry.find(NAME) if registry.mounted else None
         if present and present.interpreter == INTERPRETER:
             registry.unregister(NAME)
+    except RegistryError as error:  # in a container: the entry may be that of the machine around it
+        say(f"the registration stays: {error.message}")
 
 
 def need_root(target: Target) -> None:

@@ -6,71 +6,23 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from binfmt.configuration import HEADER, read
+from binfmt.places import BINFMT_D, BINFMT_D_FOLDERS, INTERPRETER
 from usermode.errors import UsermodeError
 from usermode.installation import owned, sources
+from usermode.installation.target import MASK, changing
 from usermode.installation.texts import OLDEST_PYTHON, PYTHON
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from usermode.installation.target import Target
 
-class Target:
-    """A system to install into: `root` is its top."""
-
-    def __init__(self, root: str = "/") -> None:
-        self.root = Path(root).resolve()
-
-    def path(self, absolute: str) -> Path:
-        """Return where a file of the system is for us."""
-        return self.root / absolute.lstrip("/")
-
-    @property
-    def is_this_system(self) -> bool:
-        """Whether it is the one that runs."""
-        return self.root == Path("/")
-
-    def write(self, target: str, data: bytes, mode: int) -> bool:
-        """Put a file in place by rename(2), as the interpreter may be running; False if it is there already."""
-        path = self.path(target)
-        if same(path, data, mode):
-            return False
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=".usermode-", dir=path.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                os.fchmod(file.fileno(), mode)
-                file.flush()
-                os.fsync(file.fileno())
-            os.rename(name, path)
-        except BaseException:
-            os.unlink(name)
-            raise
-        return True
-
-    def link(self, target: str, to: str) -> bool:
-        """Make a symbolic link; False if it is there already."""
-        path = self.path(target)
-        if path.is_symlink() and os.readlink(path) == to:
-            return False
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.unlink(missing_ok=True)
-        path.symlink_to(to)
-        return True
-
-
-def same(path: Path, data: bytes, mode: int) -> bool:
-    """Tell whether a file is what it should be."""
-    try:
-        facts = path.lstat()
-    except FileNotFoundError:
-        return False
-    regular = path.is_file() and not path.is_symlink()
-    return regular and facts.st_mode & 0o7777 == mode and path.read_bytes() == data
+OVERRIDE = f"{BINFMT_D_FOLDERS[0]}/{os.path.basename(BINFMT_D)}"
+"""What `usermode doctor --fix` writes where the file of binfmt.d is missing or wrong."""
 
 
 def install(
@@ -79,18 +31,21 @@ def install(
     """Put everything in place and return what changed, as paths of the system.
 
     `for_package` leaves to the package manager what it does itself: Python's packages of others, enabling units.
-    Raises UsermodeError before anything is written when something is missing, or another package owns a file.
+    Raises UsermodeError before anything is written when something is missing, or another package owns a file; and
+    OSError, with nothing changed, when a file cannot be written.
     """
     files = dict(contents(completions, for_package))
     if not for_package:
         refuse_packaged(target, [*files, *(link.target for link in owned.LINKS)])
         check_python(target)
-    changed = [path for path, (data, mode) in files.items() if target.write(path, data, mode)]
-    changed += [path for path in leftovers(target, files) if discard(target.path(path))]
+    with changing(target) as change:
+        new = [path for path, (data, mode) in files.items() if change.write(path, data, mode)]
+        if not for_package:
+            new += [row.target for row in owned.LINKS if change.link(row.target, row.to)]
+    old = [path for path in leftovers(target, files) if discard(target.path(path))]
     if not for_package:
-        changed += [row.target for row in owned.LINKS if target.link(row.target, row.to)]
         compile_modules(target)
-    return changed
+    return new + old
 
 
 def contents(
@@ -166,8 +121,11 @@ def check_python(target: Target) -> None:
     if not target.is_this_system:
         return
     code = "import sys; print(*sys.version_info[:2])"
-    words = subprocess.run([PYTHON, "-I", "-c", code], capture_output=True, text=True, check=True)
-    major, minor = (int(word) for word in words.stdout.split())
+    answer = subprocess.run([PYTHON, "-I", "-c", code], capture_output=True, text=True)
+    words = answer.stdout.split()
+    if answer.returncode or len(words) != 2:
+        raise UsermodeError(f"{PYTHON} does not work: {answer.stderr.strip()[-200:]}")
+    major, minor = map(int, words)
     if (major, minor) < OLDEST_PYTHON:
         raise UsermodeError(f"{PYTHON} is Python {major}.{minor}; usermode needs {wanted}")
 
@@ -177,19 +135,50 @@ def compile_modules(target: Target) -> None:
     python = PYTHON if os.access(PYTHON, os.X_OK) else "python3"
     folder = target.path(owned.MODULES)
     command = [python, "-I", "-m", "compileall", "-q", "-s", str(target.root), "-p", "/"]
-    subprocess.run([*command, str(folder)], check=True)
+    answer = subprocess.run(
+        [*command, str(folder)], capture_output=True, text=True, errors="replace", umask=MASK
+    )
+    if answer.returncode:
+        words = (answer.stderr or answer.stdout).strip().splitlines() or ["no reason given"]
+        raise UsermodeError(
+            f"everything is in place, but {folder} could not be compiled: {words[-1]}",
+            hint="programs run; the command starts slowly until 'usermode install' is done again",
+        )
 
 
 def uninstall(target: Target) -> list[str]:
     """Remove everything and return what was there. UsermodeError when it is the Debian package's."""
     refuse_packaged(target, owned.file_targets())
-    gone = [path for path in owned.file_targets() if discard(target.path(path))]
+    refuse_read_only(target)
+    override = [OVERRIDE] if written_by_doctor(target.path(OVERRIDE)) else []
+    gone = [path for path in [*owned.file_targets(), *override] if discard(target.path(path))]
     for path in owned.FOLDERS:
-        if target.path(path).is_dir():
-            shutil.rmtree(target.path(path))
+        place = target.path(path)
+        if place.is_dir() and not place.is_symlink():
+            shutil.rmtree(place)
             gone.append(path)
     remove_empty(target)
     return gone
+
+
+def refuse_read_only(target: Target) -> None:
+    """Raise UsermodeError when something could not be removed, before anything is."""
+    for path in [*owned.file_targets(), *owned.FOLDERS]:
+        place = target.path(path)
+        if os.path.lexists(place) and not os.access(place.parent, os.W_OK):
+            raise UsermodeError(f"{place} cannot be removed: {place.parent} is read-only for you")
+
+
+def written_by_doctor(path: Path) -> bool:
+    """Tell whether a file of binfmt.d is one that we wrote for the installed interpreter, and nobody has changed."""
+    if not path.is_file():
+        return False
+    found = read(str(path))
+    return (
+        path.read_text(errors="replace").startswith(HEADER)
+        and len(found.entries) == 1
+        and found.entries[0].interpreter == INTERPRETER
+    )
 
 
 def remove_empty(target: Target) -> None:

@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from binfmt.configuration import read
+from binfmt.configuration import read, render
 from binfmt.entry import Entry
 from binfmt.places import Places
 from tests.support import ROOT
@@ -18,7 +20,8 @@ from usermode.cli.install import start
 from usermode.errors import UsermodeError
 from usermode.installation import install as installing
 from usermode.installation import owned, sources
-from usermode.installation.install import Target, install, packaged, uninstall
+from usermode.installation.install import OVERRIDE, install, packaged, uninstall
+from usermode.installation.target import Change, Target
 from usermode.service import SOCKET
 from usermode.service.keeper import NAME
 
@@ -57,6 +60,92 @@ def test_install_twice_and_uninstall(root: Path) -> None:
     assert uninstall(Target(str(root)))
     assert tree(root) == before
     assert uninstall(Target(str(root))) == []
+
+
+@pytest.mark.parametrize("failing", [owned.COMMAND, owned.LINKS[0].target])
+def test_nothing_changes_when_a_file_cannot_be_written(
+    root: Path, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    """A full disk, or an /etc that is read-only: the old installation stays whole."""
+    target = Target(str(root))
+    write, link = Change.write, Change.link
+
+    def refuse(change: Change, name: str, *rest: Any) -> bool:
+        if name == failing:
+            raise OSError(errno.ENOSPC, "No space left on device", name)
+        return (link if len(rest) == 1 else write)(change, name, *rest)
+
+    monkeypatch.setattr(Change, "write", refuse)
+    monkeypatch.setattr(Change, "link", refuse)
+    before = tree(root)
+    with pytest.raises(OSError, match="No space left"):
+        install(target, SCRIPTS)
+    assert tree(root) == before
+    monkeypatch.undo()
+    monkeypatch.setattr(installing, "compile_modules", lambda target: None)
+    install(target, SCRIPTS)
+    target.path(owned.INTERPRETER).write_bytes(b"old")
+    target.path(failing).unlink()
+    monkeypatch.setattr(Change, "write", refuse)
+    monkeypatch.setattr(Change, "link", refuse)
+    before = tree(root)
+    with pytest.raises(OSError, match="No space left"):
+        install(target, SCRIPTS)
+    assert tree(root) == before
+    assert target.path(owned.INTERPRETER).read_bytes() == b"old"
+
+
+def test_the_caller_s_umask_has_no_say(root: Path) -> None:
+    """Other users have to enter the folders and read the bytecode."""
+    before = os.umask(0o077)
+    try:
+        target = Target(str(root))
+        install(target, SCRIPTS)
+        COMPILE(target)
+    finally:
+        os.umask(before)
+    for path in target.path(owned.MODULES).rglob("*"):
+        assert path.stat().st_mode & 0o044 == 0o044, path
+    assert target.path(owned.MODULES).stat().st_mode & 0o777 == 0o755
+
+
+def test_links_that_lead_out_of_the_root(root: Path, tmp_path: Path) -> None:
+    """An image's absolute links are its own; followed from outside they lead to this system's files."""
+    outside = tmp_path / "outside"
+    (outside / "usermode").mkdir(parents=True)
+    for link in ("etc", "run"):
+        (root / link).symlink_to(outside)
+    before = tree(root)
+    target = Target(str(root))
+    for action in (lambda: install(target, SCRIPTS), lambda: uninstall(target)):
+        with pytest.raises(UsermodeError, match="leads out of"):
+            action()
+        assert tree(root) == before
+    assert (outside / "usermode").is_dir()
+
+
+def test_what_the_doctor_wrote_goes_too(root: Path) -> None:
+    """But not what somebody has written himself."""
+    target = Target(str(root))
+    override = target.path(OVERRIDE)
+    override.parent.mkdir(parents=True)
+    for text, stays in ((render(Entry(flags="POCF")), False), (Entry().line(), True)):
+        install(target, SCRIPTS)
+        override.parent.mkdir(parents=True, exist_ok=True)
+        override.write_text(text)
+        assert (OVERRIDE in uninstall(target)) is not stays
+        assert override.exists() is stays
+
+
+def test_python_that_does_not_work(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(installing, "PYTHON", "/bin/false")
+    monkeypatch.setattr(Target, "is_this_system", property(lambda target: True))
+    (root / "bin").mkdir()
+    (root / "bin/false").touch()
+    with pytest.raises(UsermodeError, match="/bin/false does not work"):
+        install(Target(str(root)), SCRIPTS)
+    with pytest.raises(UsermodeError, match="could not be compiled"):
+        COMPILE(Target(str(root)))
 
 
 def test_upgrade_puts_new_files_in_place_of_old_ones(root: Path) -> None:
