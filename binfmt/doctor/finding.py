@@ -5,10 +5,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from shlex import join
 from typing import TYPE_CHECKING, Any
 
 from binfmt.doctor.sample import Trial, try_program
-from binfmt.places import Places, sample_beside
+from binfmt.entry import NAME
+from binfmt.places import BINFMT_MISC, INTERPRETER, Places, sample_beside
 from binfmt.probe import UNKNOWN as UNKNOWN_KERNEL
 
 if TYPE_CHECKING:
@@ -93,6 +95,19 @@ class Case:
         """The sample program, started by our interpreter."""
         options = ["--argv0", ARGUMENTS[0], "--", self.sample, *ARGUMENTS[1:]]
         return try_program(self.entry.interpreter, [self.entry.interpreter, *options])
+
+    def typed(self, command: str) -> str:
+        """Return `usermode COMMAND` with the options by which it works on this table, entry and root."""
+        words = ["usermode", *command.split()]
+        if self.entry.name != NAME:
+            words += ["--name", self.entry.name]
+        if self.registry.directory != BINFMT_MISC:
+            words += ["--binfmt-dir", self.registry.directory]
+        if command.startswith("register") and self.entry.interpreter != INTERPRETER:
+            words += ["--interpreter", self.entry.interpreter]
+        if command.startswith("doctor") and self.places.root != "/":
+            words += ["--root", self.places.root]
+        return join(words)
 
     def register(self) -> str:
         """Register the entry anew, in front of all others."""

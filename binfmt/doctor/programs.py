@@ -7,6 +7,7 @@ import errno
 import os
 import stat
 import struct
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from binfmt.doctor.finding import ARGUMENTS, FAILURE, OK, UNKNOWN, WARNING, Case, Finding
@@ -48,7 +49,7 @@ def interpreter(case: Case) -> Finding:
             FAILURE,
             f"the mode of {path} is {stat.S_IMODE(facts.st_mode):04o}",
             "everybody must be able to execute it and only its owner to write it",
-            f"chmod 755 {path}",
+            f"chmod 755 {quote(path)}",
             lambda: os.chmod(path, 0o755),  # noqa: S103  the mode of every program
         )
     return judge_elf(path, head)
@@ -81,7 +82,7 @@ def remount(path: str) -> str:
     except FileNotFoundError:
         return ""
     under = [point for point in points if f"{path}/".startswith(f"{point.rstrip('/')}/")]
-    return f"mount -o remount,exec {max(under, key=len)}"
+    return f"mount -o remount,exec {quote(max(under, key=len))}"
 
 
 def emulation(case: Case) -> Finding:
@@ -96,7 +97,7 @@ def emulation(case: Case) -> Finding:
             FAILURE,
             f"the interpreter does not run {case.sample}: {complaint}",
             "",
-            f"{case.entry.interpreter} {case.sample}",
+            f"{quote(case.entry.interpreter)} {quote(case.sample)}",
         )
     return Finding("emulation", OK, "the interpreter runs an AArch64 program")
 
@@ -114,7 +115,7 @@ def through_kernel(case: Case) -> Finding:
         FAILURE,
         f"the kernel does not run {case.sample}: {complaint}",
         why_refused(trial.error),
-        AGAIN if ours(case) else "",
+        case.typed(AGAIN) if ours(case) else "",
         case.register if ours(case) else None,
     )
 
@@ -152,7 +153,7 @@ def pinned(case: Case) -> Finding | None:
     if trial.interpreter.removesuffix(DELETED) == case.entry.interpreter:
         what = f"the kernel runs an older file than {case.entry.interpreter}"
         cause = "flag F holds the file that was there at registration"
-    return Finding("pinned", FAILURE, what, cause, AGAIN, case.register)
+    return Finding("pinned", FAILURE, what, cause, case.typed(AGAIN), case.register)
 
 
 def without_entry(trial: Trial) -> Finding | None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from binfmt.configuration import NULL, File, files, later_rivals, read, render
@@ -40,8 +41,8 @@ def startup_file(case: Case) -> Finding:
         return Finding(
             "startup-file", OK, f"{file.path} registers the entry at the machine's start"
         )
-    target = os.path.join(case.places.path(ADMINISTRATORS), name)
-    return Finding("startup-file", WARNING, wrong, cause, f"write {target}", lambda: mend(case))
+    command = case.typed("doctor --fix")
+    return Finding("startup-file", WARNING, wrong, cause, command, lambda: mend(case))
 
 
 def effective(case: Case) -> File | None:
@@ -118,5 +119,15 @@ def rivals(case: Case) -> Finding | None:
         WARNING,
         f"after the next start AArch64 programs go to {entry.name} ({entry.interpreter})",
         f"{file.path} is read after ours",
-        f"ln -s /dev/null {os.path.join(ADMINISTRATORS, os.path.basename(file.path))}",
+        hide(case, file.path),
     )
+
+
+def hide(case: Case, path: str) -> str:
+    """Return the command that keeps systemd-binfmt from reading a file: a mask, or another name where that would be."""
+    folder = case.places.path(ADMINISTRATORS)
+    mask = os.path.join(folder, os.path.basename(path))
+    if path == mask:
+        return f"mv {quote(path)} {quote(path + '.off')}"
+    make = "" if os.path.isdir(folder) else f"mkdir -p {quote(folder)} && "
+    return f"{make}ln -s {NULL} {quote(mask)}"

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from binfmt.doctor.finding import FAILURE, OK, WARNING, Case, Finding
@@ -15,8 +16,7 @@ from binfmt.refusal import F_SINCE, kernel_version
 if TYPE_CHECKING:
     from binfmt.listing import Registered
 
-REGISTER = "usermode register"
-AGAIN = "usermode register --again"
+AGAIN = "register --again"
 
 
 def kernel(case: Case) -> Finding:
@@ -54,7 +54,7 @@ def mounted(case: Case) -> Finding:
         FAILURE,
         f"binfmt_misc is not mounted at {directory}",
         surroundings(),
-        f"mount -t binfmt_misc binfmt_misc {directory}",
+        f"mount -t binfmt_misc binfmt_misc {quote(directory)}",
         case.registry.mount,
     )
 
@@ -89,7 +89,7 @@ def switched_on(case: Case) -> Finding | None:
         FAILURE,
         "binfmt_misc as a whole is switched off",
         "somebody wrote 0 to its file status",
-        f"echo 1 > {case.registry.path('status')}",
+        f"echo 1 > {quote(case.registry.path('status'))}",
         lambda: case.registry.switch_all(True),
     )
 
@@ -105,7 +105,7 @@ def present(case: Case) -> Finding | None:
             FAILURE,
             f"the kernel has no entry {name}",
             why_absent(case),
-            REGISTER,
+            case.typed("register"),
             case.register,
         )
     if not is_ours(entry.interpreter) and entry.interpreter != case.entry.interpreter:
@@ -114,7 +114,7 @@ def present(case: Case) -> Finding | None:
             FAILURE,
             f"the entry {name} is another's: it starts {entry.interpreter}",
             "",
-            f"{REGISTER} --name OTHER",
+            "usermode register --name OTHER",
         )
     return Finding("present", OK, f"the kernel has the entry {name}")
 
@@ -150,7 +150,7 @@ def enabled(case: Case) -> Finding | None:
         FAILURE,
         f"the entry {entry.name} is disabled",
         "",
-        "usermode enable",
+        case.typed("enable"),
         lambda: case.registry.switch(entry.name, True),
     )
 
@@ -166,7 +166,7 @@ def magic(case: Case) -> Finding | None:
             FAILURE,
             f"the entry does not match {', '.join(missed)}",
             "its magic or mask is wrong",
-            AGAIN,
+            case.typed(AGAIN),
             case.register,
         )
     return Finding("magic", OK, "the entry matches every kind of AArch64 program")
@@ -188,7 +188,7 @@ def flags(case: Case) -> Finding | None:
             FAILURE,
             f"the entry lacks the flags {''.join(missing)}",
             "; ".join(consequence[flag] for flag in missing),
-            AGAIN,
+            case.typed(AGAIN),
             case.register,
         )
     words = []
@@ -215,7 +215,7 @@ def interpreter_path(case: Case) -> Finding | None:
         FAILURE,
         f"the entry starts {entry.interpreter}, but installed is {case.entry.interpreter}",
         "" if os.path.exists(entry.interpreter) else "that file is gone",
-        AGAIN,
+        case.typed(AGAIN),
         case.register,
     )
 
@@ -235,6 +235,6 @@ def winner(case: Case) -> Finding | None:
         FAILURE,
         f"AArch64 programs go to {first.name} ({first.interpreter}), not to {entry.name}",
         "of the entries that match, the kernel takes the one that was registered last",
-        AGAIN,
+        case.typed(AGAIN),
         case.register,
     )

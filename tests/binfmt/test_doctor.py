@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,11 +17,13 @@ from binfmt.doctor import CHECKS, HEALTHY, NOT_CHECKED, UNHEALTHY, examine, repa
 from binfmt.doctor import process as surroundings
 from binfmt.doctor.finding import FAILURE, OK, UNKNOWN, WARNING, Case, Finding
 from binfmt.doctor.programs import judge_elf, remount
+from binfmt.doctor.sample import look_at
 from binfmt.entry import Entry
 from binfmt.places import Places
 from binfmt.registry import Registry
 from tests.binfmt.namespace import LIBC, check, isolated, mount_table
 from tests.binfmt.test_registry import MS_REMOUNT_RDONLY, put, rival
+from tests.support import ROOT
 
 
 class Machine:
@@ -195,6 +199,36 @@ def check_fault(fault, finds, state, folder, files) -> None:
     assert machine.found() == {}
 
 
+@pytest.mark.parametrize(
+    ("fault", "finds"), [row[:2] for row in FAULTS], ids=[fault.__name__ for fault, _, _ in FAULTS]
+)
+def test_what_is_told_to_be_typed_works(fault, finds, folder, interpreter, sample) -> None:
+    check_command(fault=fault, finds=finds, folder=folder, files=(interpreter, sample))
+
+
+@isolated
+def check_command(fault, finds, folder, files) -> None:
+    """Also with another table, another root, and a name of the user's choice."""
+    machine = Machine(folder, *files)
+    fault(machine)
+    type_command(folder, machine, finds)
+    assert finds not in machine.found()
+
+
+def type_command(folder: Path, machine: Machine, finds: str) -> None:
+    """Do by hand what the doctor says about one of its findings."""
+    command = next(f.command for f in examine(machine.case()) if f.check == finds)
+    own = folder / "bin" / "usermode"
+    own.parent.mkdir(exist_ok=True)
+    own.write_text(f'#!/bin/sh\ncd {ROOT} && exec {sys.executable} -m usermode.cli "$@"\n')
+    own.chmod(0o755)
+    environment = {"PATH": f"{own.parent}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["sh", "-ec", command], env=environment, capture_output=True, text=True, cwd="/"
+    )
+    assert done.returncode == 0, (command, done.stderr)
+
+
 @isolated
 def test_entries_that_cannot_be_seen_hold(folder, interpreter, sample) -> None:
     """In a container binfmt_misc is not mounted, and its host's entries serve all the same."""
@@ -242,8 +276,15 @@ def test_what_is_mended_of_the_startup_files(folder, interpreter, sample) -> Non
 @isolated
 def test_later_rivals_are_told_of(folder, interpreter, sample) -> None:
     machine = Machine(folder, interpreter, sample)
-    (machine.lib / "zz-qemu.conf").write_text(rival() + "\n")
-    assert machine.found() == {"rivals": WARNING}
+    for folder_of_it in (machine.lib, machine.etc):
+        (folder_of_it / "zz-qemu.conf").write_text(rival() + "\n")
+        assert machine.found() == {"rivals": WARNING}
+        if folder_of_it is machine.lib:
+            machine.etc.rmdir()
+        type_command(folder, machine, "rivals")
+        assert machine.found() == {}
+        (machine.etc / "zz-qemu.conf").unlink(missing_ok=True)
+        (machine.lib / "zz-qemu.conf").unlink(missing_ok=True)
 
 
 @isolated
@@ -372,3 +413,20 @@ def test_a_finding_for_json() -> None:
     assert finding.as_dict() == {
         "check": "a", "state": "warning", "what": "b", "cause": "c", "command": "d", "mendable": True
     }  # fmt: skip
+
+
+def test_who_runs_a_program_that_looks_like_itself() -> None:
+    """With flag T the link `exe` leads to the program: the first other file with code is its interpreter."""
+    with subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(b"x")
+        process.stdin.flush()
+        process.stdout.read(1)  # it is past its start
+        with open(f"/proc/{process.pid}/maps", encoding="ascii") as file:
+            library = next(line.split()[5] for line in file if "r-xp" in line and ".so" in line)
+        found = look_at(process.pid, "/bin/cat", library)
+        assert look_at(process.pid, "/bin/cat", "/bin/sh") == (library, False)
+        assert look_at(process.pid, "/bin/sh", "/bin/cat")[1] is True
+        process.stdin.close()
+    assert found == (library, True)
