@@ -10,7 +10,7 @@ import click
 
 from binfmt import probe
 from binfmt.configuration import files
-from binfmt.entry import CREDENTIALS
+from binfmt.entry import CREDENTIALS, NAME
 from binfmt.places import BINFMT_MISC, Places
 from binfmt.registry import UNCHANGED, Registry
 from usermode.cli.registration import (
@@ -123,7 +123,7 @@ def unregister(name: str, directory: str) -> None:
     with told():
         removed = Registry(directory).unregister(name)
     say(f"unregistered {name}" if removed else f"{name} is not registered")
-    if removed and directory == BINFMT_MISC and os.path.exists(SOCKET):
+    if removed and (name, directory) == (NAME, BINFMT_MISC) and os.path.exists(SOCKET):
         say("usermode.service registers it again: systemctl stop usermode.socket usermode.service")
 
 

@@ -35,13 +35,23 @@ class Identity(NamedTuple):
 
 
 def subordinate(table: Path, names: tuple[str, str]) -> list[tuple[int, int]]:
-    """Return the ranges (first, count) that a table of subuid(5) gives to a user, by name or number."""
+    """Return the ranges (first, count) that a table of subuid(5) gives to a user, by name or number.
+
+    Raises UsermodeError for a line of the user's that newuidmap(1) would not understand.
+    """
     try:
-        lines = table.read_text().splitlines()
+        lines = table.read_text(errors="surrogateescape").splitlines()
     except OSError:
         return []
-    parts = [line.strip().split(":") for line in lines]
-    return [(int(p[1]), int(p[2])) for p in parts if len(p) == 3 and p[0] in names]
+    ranges = []
+    for line in lines:
+        name, *numbers = line.strip().split(":")
+        if name not in names:
+            continue
+        if len(numbers) != 2 or not all(number.isdecimal() for number in numbers):
+            raise UsermodeError(f"{table} has a damaged line: {line!r}")
+        ranges.append((int(numbers[0]), int(numbers[1])))
+    return ranges
 
 
 def _current(file: str) -> list[Range]:

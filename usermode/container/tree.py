@@ -72,13 +72,24 @@ def devices(root: str) -> None:
 
 def resolver(root: str) -> str | None:
     """Let programs in ROOT resolve names as the host does. Returns what to tell the user if that cannot be."""
-    target = os.path.join(root, RESOLVER.lstrip("/"))
+    target = place_inside(root, RESOLVER)
     if not os.path.exists(RESOLVER) or not os.path.isdir(os.path.dirname(target)):
         return None
     if os.path.islink(target):
         return f"{target} is a symbolic link; names may not resolve inside"
     bind(os.path.realpath(RESOLVER), _place(target))
     return None
+
+
+def place_inside(root: str, target: str) -> str:
+    """Return the place of `target` in the tree. UsermodeError when a link of the tree leads to the host's files."""
+    place = os.path.join(root, target.lstrip("/"))
+    parent = os.path.realpath(os.path.dirname(place))
+    if os.path.commonpath([root, parent]) != root or ".." in target.split("/"):
+        raise UsermodeError(
+            f"{target} cannot be made: {os.path.dirname(place)} leads out of the tree", status=125
+        )
+    return place
 
 
 def register(proc: str, interpreter: str) -> bool:
@@ -114,7 +125,9 @@ def furnish(root: str, interpreter: str, binds: list[tuple[str, str]]) -> tuple[
     devices(root)
     warning = resolver(root)
     for source, target in binds:
-        inside = os.path.join(root, target.lstrip("/"))
+        inside = place_inside(root, target)
+        if os.path.islink(inside):
+            raise UsermodeError(f"{target} is a symbolic link in the tree", status=125)
         if stat.S_ISDIR(os.stat(source).st_mode):
             bind(source, _folder(inside))
         else:

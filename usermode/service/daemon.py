@@ -166,6 +166,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--binfmt-dir", default=BINFMT_MISC, help="where binfmt_misc is mounted")
     parser.add_argument("--root", default="/", help="where the folders of binfmt.d are")
     options = parser.parse_args(arguments)
+    if not 0 < options.interval < float("inf"):
+        parser.error("--interval needs a number of seconds above 0")
     manager = Manager(library(), dict(os.environ))
     keeper = Keeper(Registry(options.binfmt_dir), Places(options.root))
     Daemon(keeper, manager, options.interval).run(listener(manager, options.socket))

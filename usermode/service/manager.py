@@ -59,6 +59,14 @@ class Manager:
         address = self.environment.get("NOTIFY_SOCKET")
         if not address:
             return
+        try:
+            self._notify(address, text)
+        except (
+            OSError
+        ) as error:  # the manager starts anew; it asks for no more than the watchdog then
+            sys.stderr.write(f"cannot tell the service manager {text!r}: {error}\n")
+
+    def _notify(self, address: str, text: str) -> None:
         if self.library:
             self.library.daemon.notify(text)
             return
@@ -85,7 +93,17 @@ class Manager:
         if not os.path.exists(self.journal):
             sys.stderr.write(f"{message}\n")
             return
-        facts = {"PRIORITY": priority, "SYSLOG_IDENTIFIER": IDENTIFIER, **fields}
+        facts: dict[str, str | int] = {
+            "PRIORITY": priority,
+            "SYSLOG_IDENTIFIER": IDENTIFIER,
+            **fields,
+        }
+        try:
+            self._send(message, facts)
+        except OSError as error:  # journald starts anew, or is stopped
+            sys.stderr.write(f"{message} (not in the journal: {error})\n")
+
+    def _send(self, message: str, facts: dict[str, str | int]) -> None:
         if self.library:
             self.library.journal.send(message, **facts)
             return

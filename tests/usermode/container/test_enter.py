@@ -116,6 +116,20 @@ def test_binds_folder_and_environment(interpreter: Path, root: Path, tmp_path: P
     assert (done.stderr, done.stdout) == ("", "/mnt/here\nhello\nhello\nb c /root\n")
 
 
+def test_binds_stay_in_the_tree(interpreter: Path, root: Path, tmp_path: Path) -> None:
+    """Links of the tree are its own: they neither lead to the host's files nor are replaced."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (root / "away").symlink_to(outside)
+    (root / "last").symlink_to("tmp")
+    for target in ("/away/new", "/away/new/deeper", "/tmp/../../new", "/last"):
+        done = shell(interpreter, "--bind", f"{tmp_path}:{target}", root, "true")
+        assert done.returncode == 125
+        assert done.stderr.startswith(f"usermode: {target} ")
+    assert list(outside.iterdir()) == []
+    assert os.readlink(root / "last") == "tmp"
+
+
 def test_what_is_no_tree(interpreter: Path, tmp_path: Path) -> None:
     for place in (tmp_path / "missing", tmp_path, Path("/")):
         done = shell(interpreter, place, "true")

@@ -9,6 +9,7 @@ import pytest
 
 from usermode.container import identity
 from usermode.container.identity import Range
+from usermode.errors import UsermodeError
 
 
 def test_subordinate_ranges(tmp_path: Path) -> None:
@@ -16,6 +17,13 @@ def test_subordinate_ranges(tmp_path: Path) -> None:
     table.write_text("joe:100000:65536\nann:1:2\n1000:300000:10\nbroken\n")
     assert identity.subordinate(table, ("joe", "1000")) == [(100000, 65536), (300000, 10)]
     assert identity.subordinate(tmp_path / "missing", ("joe", "1000")) == []
+
+
+@pytest.mark.parametrize("line", ["joe:x:65536", "joe:1", "joe:1:-5", "joe:1:2:3"])
+def test_a_damaged_line(tmp_path: Path, line: str) -> None:
+    (tmp_path / "subuid").write_text(f"ann:nonsense:1\n{line}\n")
+    with pytest.raises(UsermodeError, match="has a damaged line"):
+        identity.subordinate(tmp_path / "subuid", ("joe", "1000"))
 
 
 def test_root_keeps_all_ids() -> None:

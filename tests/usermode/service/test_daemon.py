@@ -21,6 +21,7 @@ from binfmt.entry import NAME, Entry
 from tests.binfmt.namespace import isolated, mount_table, short_folder
 from tests.support import ROOT
 from usermode.service.asking import ask
+from usermode.service.daemon import main
 from usermode.service.events import DONE, RELOADED, STARTED, STATES, STOPPED
 from usermode.service.keeper import UPGRADED
 
@@ -121,6 +122,14 @@ def test_other_requests_are_refused(folder) -> None:
             one.sendall(b'{"ask": "stop"}\n')
             assert b"only request" in one.recv(1000)
         service.end()
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf", "soon"])
+def test_wrong_interval(seconds: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--interval", seconds])
+    assert ended.value.code == 2
+    assert "--interval" in capsys.readouterr().err
 
 
 def test_message_ids_are_unlike() -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from binfmt.entry import NAME, Entry
 from binfmt.places import Places
 from binfmt.registry import REGISTERED, REPLACED, STAND_IN, Registry
 from tests.binfmt.namespace import isolated, mount_table, short_folder
+from tests.binfmt.newer_kernel import NewerKernel
 from usermode.service import keeper as k
 from usermode.service.keeper import Keeper, Sight, State
 
@@ -119,6 +121,23 @@ def test_leaves_what_people_chose(folder) -> None:
     case.registry.register(Entry(str(case.interpreter), flags="POCF"))
     assert case.keeper.check().kind == k.DIFFERS
     assert case.keeper.check(apply=True) == State(k.RIGHT, "", REPLACED)
+
+
+def test_flag_t_is_a_choice(tmp_path, monkeypatch) -> None:
+    """binfmt.d has P, for any kernel; somebody registered with T, which stays also when the interpreter is replaced."""
+    kernel = NewerKernel(tmp_path / "table", monkeypatch, "POCFT")
+    monkeypatch.setattr(
+        "tests.usermode.service.test_keeper.mount_table", lambda _: kernel.directory
+    )
+    case = Case(tmp_path)
+    case.registry.register(Entry(str(case.interpreter), flags="OFT"))
+    assert case.keeper.check().kind == k.RIGHT
+    os.utime(kernel.directory / NAME)
+    case.upgrade()
+    assert case.fresh().check().done == k.UPGRADED
+    assert [entry.flags for entry in case.registry.entries()] == ["OFT"]
+    assert case.keeper.check(apply=True) == State(k.RIGHT, "", REPLACED)
+    assert [entry.flags for entry in case.registry.entries()] == ["POF"]
 
 
 @isolated

@@ -55,6 +55,19 @@ def test_nobody_to_notify(chosen) -> None:
     Manager(chosen, {}).notify(READY=1)
 
 
+def test_a_manager_and_a_journal_that_do_not_listen(chosen, tmp_path, monkeypatch, capfd) -> None:
+    """Both may be starting anew; the service goes on."""
+    gone = str(tmp_path / "gone")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(gone)
+    monkeypatch.setenv("NOTIFY_SOCKET", gone)
+    Manager(chosen, {"NOTIFY_SOCKET": gone}, journal=gone).notify(READY=1)
+    Manager(None, {}, journal=gone).log("a message")
+    words = capfd.readouterr().err
+    assert "cannot tell the service manager 'READY=1'" in words
+    assert "a message (not in the journal: " in words
+
+
 def test_watchdog_is_for_the_process_that_is_meant() -> None:
     facts = {"WATCHDOG_USEC": "2500000"}
     assert Manager(None, {}).watchdog is None
