@@ -13,7 +13,7 @@ import pytest
 from tests.support import BUILD, ROOT
 from tests.system.conftest import SAMPLE, SERVICE, Guest, ask, run_sample, state, usermode
 from tests.system.machine import Machine, wait_for
-from tests.system.test_install import FILES
+from tests.system.test_install import CONF, FILES
 from usermode.cli import COMMANDS
 from usermode.service.events import STARTED
 from usermode.version import VERSION
@@ -100,7 +100,9 @@ def test_life(machine: Machine, package: Path, newer: Path, dependencies: list[P
     wait_for(lambda: state(machine) == "right", "the service runs again")
     assert machine.show(SERVICE, "ActiveState") == "active"
 
+    machine.run("cp", f"/usr/lib/{CONF}", f"/etc/{CONF}")  # as `usermode doctor --fix` does
     machine.run("dpkg", "-r", "usermode")
+    assert not machine.path(f"/etc/{CONF}").exists()
     assert not machine.path("/proc/sys/fs/binfmt_misc/usermode-aarch64").exists()
     assert machine.show(SERVICE, "LoadState") == "not-found"
     machine.run("dpkg", "-P", "usermode")

@@ -8,6 +8,7 @@ import json
 from tests.system.conftest import ask, run_sample, state, usermode
 from tests.system.machine import Machine, wait_for
 
+CONF = "binfmt.d/usermode-aarch64.conf"
 FILES = "find /etc /usr -xdev | sort; find /var /run -xdev -name '*usermode*'"
 
 
@@ -28,6 +29,7 @@ def test_install_start_and_uninstall(machine: Machine) -> None:
     assert "all is well" in machine.run("usermode", "doctor")
     assert usermode(machine, "install").startswith("installed already")
 
+    machine.run("cp", f"/usr/lib/{CONF}", f"/etc/{CONF}")  # as `usermode doctor --fix` does
     usermode(machine, "uninstall")
     assert not machine.path("/proc/sys/fs/binfmt_misc/usermode-aarch64").exists()
     for unit in ("usermode.service", "usermode.socket"):

@@ -115,7 +115,8 @@ def see_to_table(registry: Registry) -> None:
         registry.mount_own()
     except RegistryError:
         return  # the mount namespace is not ours either: registering tells what helps
-    hidden = ", ".join(other.name for other in outer)
+    now = {entry.name for entry in registry.entries()}
+    hidden = ", ".join(other.name for other in outer if other.name not in now)
     say(
         f"mounted this user namespace's own binfmt_misc at {registry.directory}"
         + (f"; it hides those outside: {hidden}" if hidden else "")
