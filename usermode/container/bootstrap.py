@@ -9,6 +9,7 @@ import shutil
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from shlex import quote
 
 from syscalls.arch.guest import cpu
 from usermode.container.enter import Room, environment, run
@@ -45,12 +46,20 @@ def check(plan: Plan) -> None:
     if not shutil.which("debootstrap", path=os.environ.get("PATH", "") + ":/usr/sbin"):
         raise UsermodeError("debootstrap is not installed", hint="apt install debootstrap")
     if os.path.isdir(plan.target) and os.listdir(plan.target):
-        raise UsermodeError(f"{plan.target} is not empty")
+        raise UsermodeError(f"{plan.target} is not empty", hint=removal(plan.target))
     if identity().single:
         raise UsermodeError(
             "a tree needs more users than the one you are",
             hint="install the package uidmap and give yourself a range in /etc/subuid and /etc/subgid, or be root",
         )
+
+
+def removal(target: str) -> str | None:
+    """Return how to remove what an attempt that failed has left; its files may be those of other ids than the user's."""
+    if not os.path.isdir(os.path.join(target, "debootstrap")):
+        return None
+    others = "" if os.geteuid() == 0 else "unshare --map-auto --map-root-user "
+    return f"an earlier attempt left this, which goes by: {others}rm -rf {quote(target)}"
 
 
 def bootstrap(plan: Plan, interpreter: str, report: Report) -> None:

@@ -44,6 +44,9 @@ def test_a_folder_in_use_is_refused(
     (tmp_path / "file").touch()
     assert main(["bootstrap", "--interpreter", str(interpreter), str(tmp_path)]) == 1
     assert capsys.readouterr().err == f"usermode: {tmp_path} is not empty\n"
+    (tmp_path / "debootstrap").mkdir()
+    assert main(["bootstrap", "--interpreter", str(interpreter), str(tmp_path)]) == 1
+    assert capsys.readouterr().err.endswith(f"rm -rf {tmp_path}\n")
 
 
 def test_without_debootstrap(
