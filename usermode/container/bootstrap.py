@@ -55,7 +55,7 @@ def check(plan: Plan) -> None:
 
 
 def removal(target: str) -> str | None:
-    """Return how to remove what an attempt that failed has left; its files may be those of other ids than the user's."""
+    """Return how to remove what an attempt that failed has left; its files may have other ids than the user's."""
     if not os.path.isdir(os.path.join(target, "debootstrap")):
         return None
     others = "" if os.geteuid() == 0 else "unshare --map-auto --map-root-user "
