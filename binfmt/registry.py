@@ -221,10 +221,12 @@ class Registry:
             raise cannot_write(self.path("register"), error) from error
 
     def write(self, name: str, data: bytes) -> None:
-        """Write to the file of an entry, or to `status`."""
+        """Write to the file of an entry, or to `status`. What is to be removed may be gone: systemd flushes all."""
         try:
             self.write_bytes(name, data)
         except OSError as error:
+            if data == REMOVE and isinstance(error, FileNotFoundError) and self.mounted:
+                return
             raise cannot_write(self.path(name), error) from error
 
     def write_bytes(self, name: str, data: bytes, entry: Entry | None = None) -> None:

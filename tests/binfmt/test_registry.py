@@ -16,7 +16,7 @@ from binfmt.entry import Entry
 from binfmt.listing import PROGRAMS, Registered, parse
 from binfmt.magic import MAGIC, mask
 from binfmt.refusal import RegistryError, cannot_mount, cannot_write, kernel_version, refused
-from binfmt.registry import REGISTERED, REPLACED, UNCHANGED, Registry, flags_text
+from binfmt.registry import REGISTERED, REMOVE, REPLACED, UNCHANGED, Registry, flags_text
 from tests.binfmt.namespace import LIBC, check, isolated, mount_table
 
 RIVAL = "/usr/bin/qemu-aarch64-static"
@@ -290,6 +290,15 @@ def test_switching_and_unregistering(folder, interpreter) -> None:
     assert not registry.enabled
     assert registry.unregister(name) is True
     assert registry.entries() == []
+
+
+@isolated
+def test_removing_what_is_gone(folder, interpreter) -> None:
+    """systemd-binfmt.service flushes the table, perhaps in the middle of a replacement."""
+    registry = Registry(str(mount_table(folder)))
+    registry.write("gone", REMOVE)
+    with pytest.raises(RegistryError, match="is not there"):
+        registry.write("gone", b"1")
 
 
 @isolated

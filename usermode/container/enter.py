@@ -25,6 +25,7 @@ from usermode.container.host import (
     pivot_root,
     unshare,
 )
+from usermode.container.tree import SET_UP_FAILED
 from usermode.errors import CANNOT_EXECUTE, NOT_FOUND, UsermodeError
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 KEPT = ("TERM", "COLORTERM", "LANG", "LC_ALL", "TZ", "NO_COLOR", "http_proxy", "https_proxy")
-SET_UP_FAILED = 125
 KEYBOARD_SIGNALS = (signal.SIGINT, signal.SIGQUIT)
 
 

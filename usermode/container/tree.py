@@ -31,6 +31,8 @@ LINKS = {
     "stderr": "/proc/self/fd/2",
 }
 RESOLVER = "/etc/resolv.conf"
+SET_UP_FAILED = 125
+"""Exit status when the tree could not be entered, as for env(1)."""
 PLAIN = MS_NOSUID | MS_NODEV | MS_NOEXEC
 
 
@@ -87,7 +89,8 @@ def place_inside(root: str, target: str) -> str:
     parent = os.path.realpath(os.path.dirname(place))
     if os.path.commonpath([root, parent]) != root or ".." in target.split("/"):
         raise UsermodeError(
-            f"{target} cannot be made: {os.path.dirname(place)} leads out of the tree", status=125
+            f"{target} cannot be made: {os.path.dirname(place)} leads out of the tree",
+            status=SET_UP_FAILED,
         )
     return place
 
@@ -107,7 +110,7 @@ def register(proc: str, interpreter: str) -> bool:
     try:
         Registry(folder).register(Entry(interpreter, flags=FLAGS + CREDENTIALS))
     except (RegistryError, ValueError) as error:
-        raise UsermodeError(str(error)) from error
+        raise UsermodeError(str(error), status=SET_UP_FAILED) from error
     return True
 
 
@@ -127,7 +130,7 @@ def furnish(root: str, interpreter: str, binds: list[tuple[str, str]]) -> tuple[
     for source, target in binds:
         inside = place_inside(root, target)
         if os.path.islink(inside):
-            raise UsermodeError(f"{target} is a symbolic link in the tree", status=125)
+            raise UsermodeError(f"{target} is a symbolic link in the tree", status=SET_UP_FAILED)
         if stat.S_ISDIR(os.stat(source).st_mode):
             bind(source, _folder(inside))
         else:

@@ -7,6 +7,7 @@ somebody can do is to be refused himself.
 
 from __future__ import annotations
 
+import errno
 import json
 import selectors
 import socket
@@ -26,6 +27,9 @@ PER_USER = 8
 ALL = 128
 ACCEPTED_AT_ONCE = 64
 """Then the loop does its other work."""
+
+PAUSE = 1.0
+NO_MORE = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 CREDENTIALS = struct.Struct("3i")  # struct ucred of unix(7)
 
@@ -66,6 +70,8 @@ class Clients:
         self.connected: dict[int, Client] = {}
         self.users: Counter[int] = Counter()
         self.served = 0
+        self.paused: list[tuple[float, socket.socket]] = []
+        """Listeners that nobody is taken from before that time."""
 
     def listen(self, listener: socket.socket) -> None:
         """Take connections from a listening socket."""
@@ -79,8 +85,13 @@ class Clients:
                 connection, _address = listener.accept()
             except BlockingIOError:
                 return
-            except OSError:
-                return  # gone while it waited; or no file descriptors are left, which time mends
+            except OSError as error:
+                if (
+                    error.errno in NO_MORE
+                ):  # time mends it; until then he who waits would keep us busy
+                    self.selector.unregister(listener)
+                    self.paused.append((self.clock() + PAUSE, listener))
+                return  # else it is gone while it waited
             connection.setblocking(False)
             data = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size)
             peer = Peer(*CREDENTIALS.unpack(data))
@@ -138,14 +149,17 @@ class Clients:
             self._drop(client)
 
     def expire(self) -> None:
-        """Send away those whose time is up."""
+        """Send away those whose time is up, and listen again if there was no room for more."""
         now = self.clock()
+        while self.paused and self.paused[0][0] <= now:
+            self.selector.register(self.paused.pop(0)[1], selectors.EVENT_READ, self.accept)
         for client in [client for client in self.connected.values() if client.deadline <= now]:
             self._drop(client)
 
     def next_deadline(self) -> float | None:
-        """Return when the next one's time is up."""
-        return min((client.deadline for client in self.connected.values()), default=None)
+        """Return when there is something to do: the next one's time is up, or there may be room again."""
+        times = [client.deadline for client in self.connected.values()]
+        return min(times + [at for at, _ in self.paused], default=None)
 
     def _drop(self, client: Client) -> None:
         self.selector.unregister(client.connection)

@@ -130,6 +130,19 @@ def test_binds_stay_in_the_tree(interpreter: Path, root: Path, tmp_path: Path) -
     assert os.readlink(root / "last") == "tmp"
 
 
+def test_an_interpreter_that_cannot_be_registered(
+    interpreter: Path, root: Path, tmp_path: Path
+) -> None:
+    deep = tmp_path / ("a" * 120) / "usermode-aarch64"
+    deep.parent.mkdir()
+    deep.symlink_to(interpreter)
+    done = shell(deep, root, "true")
+    assert done.returncode in (0, 125)
+    assert done.stderr == (
+        "usermode: the interpreter's path is longer than 127 bytes\n" if done.returncode else ""
+    )
+
+
 def test_what_is_no_tree(interpreter: Path, tmp_path: Path) -> None:
     for place in (tmp_path / "missing", tmp_path, Path("/")):
         done = shell(interpreter, place, "true")

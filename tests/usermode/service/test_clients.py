@@ -3,18 +3,20 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import selectors
 import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from usermode.errors import UsermodeError
 from usermode.service.asking import ask
-from usermode.service.clients import PER_USER, REQUEST_LIMIT, SECONDS, Clients, Peer
+from usermode.service.clients import PAUSE, PER_USER, REQUEST_LIMIT, SECONDS, Clients, Peer
 
 
 class Served:
@@ -58,6 +60,37 @@ def served(tmp_path: Path) -> Iterator[Served]:
         client.connection.close()
     made.listener.close()
     made.selector.close()
+
+
+class Full:
+    """A listening socket for which there are no file descriptors left."""
+
+    def __init__(self, listener: socket.socket) -> None:
+        self.listener = listener
+
+    def fileno(self) -> int:
+        return self.listener.fileno()
+
+    def accept(self) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+
+def test_no_file_descriptors_left(served: Served) -> None:
+    """He who waits at the door does not keep us busy; later he is let in."""
+    served.selector.unregister(served.listener)
+    full: Any = Full(served.listener)
+    served.selector.register(full, selectors.EVENT_READ, served.clients.accept)
+    with served.connect(b"{}\n") as one:
+        served.turn()  # it ends
+        assert served.clients.next_deadline() == PAUSE
+        full.accept = served.listener.accept
+        served.turn()
+        assert served.peers == []
+        served.now = PAUSE
+        served.turn()
+        served.turn()
+        assert one.recv(100).endswith(b"\n")
+    assert served.clients.next_deadline() is None
 
 
 def answer(served: Served, data: bytes) -> dict:
