@@ -104,6 +104,8 @@ def started_by_kernel(settings: Settings, arguments: list[bytes], fd: int) -> In
         path, execfn = transparent.names(settings, fd, arguments)
         invocation = Invocation(settings, path, arguments, fd, execfn)
         invocation.envp = envp
+        if settings.strings_fd >= 0:
+            read_strings(invocation)
         return invocation
     settings.check()
     path = arguments[1]

@@ -17,7 +17,7 @@ import pytest
 from binfmt.entry import Entry
 from binfmt.registry import Registry
 from tests.binfmt.namespace import isolated, isolated_with_all_ids, mount_table
-from tests.support import transparent
+from tests.support import ROOT, transparent
 
 NOBODY = 65534
 AS_NOBODY: dict[str, Any] = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
@@ -174,3 +174,20 @@ def test_set_user_id_is_ignored_without_flag_c(folder, interpreter, sample) -> N
     program = copied(sample, folder, 0o4755)
     done = start(program, cwd="/", **AS_NOBODY)
     assert done.stdout == f"{program}\nsecure=0 uid={NOBODY} euid={NOBODY}\n"
+
+
+EXECUTING = sorted((ROOT / "tests/guest/exec").glob("*.c"))
+EXECUTING.remove(ROOT / "tests/guest/exec/own_program.c")  # needs capabilities over the machine
+
+
+@pytest.mark.parametrize("source", EXECUTING, ids=[source.stem for source in EXECUTING])
+def test_execve_with_flag_t(source: Path, folder, interpreter, guest_cc) -> None:
+    """With it the kernel starts what a guest executes: the programs of tests/guest, which runs them natively too."""
+    execute_with_flag_t(guest_cc(source), folder=folder, interpreter=transparent(interpreter))
+
+
+@isolated_with_all_ids
+def execute_with_flag_t(program: Path, folder, interpreter) -> None:
+    register(folder, interpreter)
+    done = start(program, cwd=folder)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -231,28 +231,46 @@ def _start_by_kernel(
     if core.auxv(AT_SECURE):
         core.execute(*call.place, call.argv, call.envp, call.flags, limits)
     request = _request(task, posix.dup(program), call)
+    options = [*options, b"--execfn", call.execfn]
     try:
-        options = [*options, b"--execfn", call.execfn]
         transparent.execute(request.fd, request.argv, request.envp, options, limits)
+    except OSError as error:
+        if error.errno != E2BIG:  # the guest's strings alone are not too many: _check()
+            raise
+        strings = _strings_file(request.argv, request.envp)
+        try:
+            options += [b"--strings-fd", b"%d" % strings]
+            transparent.execute(request.fd, request.argv[:1], [], options, limits)
+        finally:
+            posix.close(strings)
     finally:
         posix.close(request.fd)
 
 
 def _start_with_file(options: list[bytes], call: Call) -> None:
     """Start the interpreter anew with arguments and environment in a file: launcher.read_strings()."""
-    fd = core.host_call(NUMBERS["memfd_create"], b"strings", MFD_CLOEXEC)
-    if fd < 0:
-        raise OSError(-fd, posix.strerror(-fd))
+    fd = _strings_file(call.argv, call.envp)
     try:
-        strings = [b"%d" % len(call.argv), *call.argv, *call.envp]
-        left = memoryview(b"\0".join(strings) + b"\0")
-        while left:
-            left = left[posix.write(fd, left) :]
-        posix.set_inheritable(fd, True)
         words = [INTERPRETER_NAME, *options, b"--strings-fd", b"%d" % fd, b"--", call.execfn]
         core.execute(AT_FDCWD, SELF, words, [], 0, _limits(call.process, True))
     finally:
         posix.close(fd)
+
+
+def _strings_file(argv: list[bytes], envp: list[bytes]) -> int:
+    """Return a file in memory with these, which the next program inherits."""
+    fd = core.host_call(NUMBERS["memfd_create"], b"strings", MFD_CLOEXEC)
+    if fd < 0:
+        raise OSError(-fd, posix.strerror(-fd))
+    try:
+        left = memoryview(b"\0".join([b"%d" % len(argv), *argv, *envp]) + b"\0")
+        while left:
+            left = left[posix.write(fd, left) :]
+        posix.set_inheritable(fd, True)
+    except OSError:
+        posix.close(fd)
+        raise
+    return fd
 
 
 def _file_name(fd: int) -> bytes:
