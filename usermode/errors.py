@@ -37,6 +37,5 @@ class LoadError(UsermodeError):
 def printable(path: bytes) -> str:
     r"""Return a file name fit for one line of an error, with \x escapes for what has no shape."""
     text = path.decode("utf-8", "backslashreplace")
-    if text.isprintable():
-        return text
-    return text.encode("unicode_escape").decode("ascii")
+    # By hand: the interpreter has no codec "unicode_escape".
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

@@ -69,6 +69,14 @@ def test_what_cannot_be_run(arguments: list[str], status: int, said: str, run_gu
     assert outcome.stdout == b""
 
 
+def test_names_that_have_no_shape(run_guest: Run) -> None:
+    outcome = run_guest(["./two\nlines"])
+    assert (outcome.status, outcome.stderr.splitlines()[0]) == (
+        127,
+        rb"usermode: ./two\nlines: No such file or directory",
+    )
+
+
 def test_arguments(show: Path, run_guest: Run) -> None:
     outcome = run_guest([show, "a b", ""], options=["--argv0", "other"])
     assert (outcome.status, outcome.stdout) == (3, f"other|a b||{show}|0|0\n".encode())

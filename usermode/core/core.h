@@ -208,6 +208,7 @@ unsigned watched_fill(struct engine *e, unsigned permission, enum access access,
                       uint64_t *size);
 void watch_atomic_over(struct engine *e);
 bool step_done(struct engine *e);
+bool stopped_for_debugger(struct engine *e);
 void engine_single_step(struct engine *e, bool on);
 
 /* tlb.c */

@@ -164,6 +164,13 @@ bool step_done(struct engine *e) {
            !(pstate & PSTATE_STEP);
 }
 
+/* Did the engine stop last for the debugger alone? Then the exclusive monitor is kept, as nothing has happened to the program:
+ * a step, watchpoint or breakpoint between LDXR and STXR would else make the program's loop go on for ever. */
+bool stopped_for_debugger(struct engine *e) {
+    return e->stop == STOP_STEP || e->stop == STOP_WATCH ||
+           (e->stop == STOP_BREAKPOINT && breakpoint_at(e->registers[REGISTER_PC]));
+}
+
 static void change_bits(struct engine *e, uc_arm64_cp_reg which, uint64_t bits, bool on) {
     uc_reg_read(e->uc, UC_ARM64_REG_CP_REG, &which);
     which.val = on ? which.val | bits : which.val & ~bits;

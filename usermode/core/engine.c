@@ -198,8 +198,10 @@ void engine_close(struct engine *e) {
 
 /* Runs guest code until e->stop says why not. The GIL is not held. */
 void engine_run(struct engine *e) {
+    if (!stopped_for_debugger(e)) {
+        *e->exclusive_address = NO_EXCLUSIVE;
+    }
     e->stop = STOP_NONE;
-    *e->exclusive_address = NO_EXCLUSIVE;
     while (e->stop == STOP_NONE) {
         engine_enter_guest(e);
         if (atomic_load(&e->attention) & ATTEND_SIGNAL) {

@@ -134,6 +134,21 @@ def test_watches_reads(start: Start) -> None:
     assert "#0  0x" in seen.split("Value = 3")[1]
 
 
+def test_what_comes_between_exclusives_does_not_keep_the_store_from_being_made(
+    start: Start,
+) -> None:
+    guest = start("exclusives")
+    seen = guest.gdb(
+        *("break count", "continue", "next", "next", "print counter", "delete"),
+        *("watch counter if counter == 4", "continue", "delete", "break between", "continue"),
+        *("stepi", "print counter", "continue", "continue", "delete", "continue"),
+    )
+    assert "$1 = 1\n" in seen, seen
+    assert "New value = 4\n" in seen, seen
+    assert "$2 = 5\n" in seen, seen
+    assert guest.stdout() == b"counter 9\n"
+
+
 def test_threads(start: Start) -> None:
     guest = start("threads")
     seen = guest.gdb(
