@@ -211,6 +211,7 @@ def test_damaged_programs_run(
 
 
 @pytest.mark.fuzz
+@pytest.mark.timeout(SECONDS + 120)
 def test_damaged_programs_run_at_length(
     guest_cc: Callable[..., Path], run_guest: Callable[..., Outcome], tmp_path: Path
 ) -> None:

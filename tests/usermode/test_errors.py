@@ -21,7 +21,7 @@ def test_fields() -> None:
         (b"a\xffb", r"a\xffb"),
         (b"two\nlines", r"two\nlines"),
         (b"\x1b[31m", r"\x1b[31m"),
-        (b"it's \"so\"\n", r"""it's "so"\n"""),
+        (b'it\'s "so"\n', r"""it's "so"\n"""),
     ],
 )
 def test_printable(path: bytes, text: str) -> None:

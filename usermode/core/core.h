@@ -135,6 +135,7 @@ struct engine {
     bool tracing;                       /* every call goes to Python */
     bool stepping;                      /* stop after one instruction */
     enum watched_atomic watched_atomic; /* see debug.c */
+    bool keep_exclusive;                /* the last stop leaves the exclusive monitor as it is */
     uintptr_t loop_frame;               /* stack frame of the run loop: see unicorn_blocks.c */
     unsigned tlb_fills, tlb_doublings;
     uint64_t *tlb;                /* the TLB in use: mask, address of the table */

@@ -198,7 +198,7 @@ void engine_close(struct engine *e) {
 
 /* Runs guest code until e->stop says why not. The GIL is not held. */
 void engine_run(struct engine *e) {
-    if (!stopped_for_debugger(e)) {
+    if (!e->keep_exclusive) {
         *e->exclusive_address = NO_EXCLUSIVE;
     }
     e->stop = STOP_NONE;
@@ -221,4 +221,5 @@ void engine_run(struct engine *e) {
         }
     }
     engine_leave_guest(e);
+    e->keep_exclusive = stopped_for_debugger(e);
 }

@@ -31,6 +31,9 @@ FEATURES = (
     b"qXfer:features:read+;qXfer:auxv:read+;qXfer:exec-file:read+;qXfer:threads:read+;"
     b"qXfer:siginfo:read+;QPassSignals+;QCatchSyscalls+" % packets.LIMIT
 )
+ONE_PROCESS = (
+    b"E.only one process can be debugged: detach from one of them, and set detach-on-fork on"
+)
 WATCH_PERMISSIONS = {b"2": 2, b"3": 1, b"4": 3}
 STOPPED_ONLY = frozenset((b"?", *(b"%c" % letter for letter in b"gGpPMXZzcsCSDH")))
 """The requests that want the guest's threads stopped, as gdb sees to itself."""
@@ -247,7 +250,7 @@ class Commands:
         if pid != self.session.pid:
             raise LookupError("no such process")
         self.connection.send(OK)
-        self._forks.settle(self._forks.any_waiting(), ADOPT)
+        self._forks.settle(self._forks.told(), ADOPT)
         self.session.detach()
         return b""
 
@@ -256,16 +259,19 @@ class Commands:
         if rest == b"Cont?":
             return b"vCont;c;C;s;S;r"
         if name == b"Cont":
+            if self._forks.told():
+                return ONE_PROCESS
             self._resume(b";" + arguments)
             return None
         if name == b"Kill":
             pid = number(arguments)
-            if pid != self.session.pid and not self._forks.waiting(pid):
+            if self._forks.waiting(pid):
+                self._forks.kill(pid)
+                return OK
+            if pid != self.session.pid:
                 raise LookupError("no such process")
-            if pid == self.session.pid:
-                self.connection.send(OK)  # there is no later
+            self.connection.send(OK)  # there is no later
             kill(pid)
-            return OK
         if name.startswith(b"File:"):
             return self._file(rest[5:])
         return b""

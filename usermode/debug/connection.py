@@ -6,6 +6,7 @@ from __future__ import annotations
 import posix
 from _struct import Struct
 from _thread import allocate_lock
+from errno import EINTR
 
 import _usermode_core as core
 
@@ -167,6 +168,8 @@ class Connection:
                 sent = core.host_call(
                     NUMBERS["sendto"], self._fd, data, len(data), MSG_NOSIGNAL, 0, 0
                 )
+                if sent == -EINTR:
+                    continue
                 if sent < 0:
                     return
                 data = data[sent:]

@@ -14,6 +14,7 @@ import posix
 
 from usermode.debug.connection import out_of_the_way
 from usermode.debug.session import Event
+from usermode.debug.target import kill
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,11 +27,12 @@ FREE, ADOPT = b"f", b"a"
 class Forks:
     """The pipes to children that wait, by process id. `wanted` says whether the debugger is to be asked at all."""
 
-    __slots__ = ("_pipes", "_session", "wanted")
+    __slots__ = ("_events", "_pipes", "_session", "wanted")
 
     def __init__(self, session: Session) -> None:
         self._session = session
         self._pipes: dict[int, int] = {}
+        self._events: dict[int, Event] = {}
         self.wanted = False
 
     def prepare(self) -> tuple[int, int] | None:
@@ -44,8 +46,10 @@ class Forks:
         """In the parent: tell the debugger of the child, which is free once the parent may go on."""
         if thread.fork_pipe is None:
             return
+        event = Event(SIGTRAP, b"fork:p%x.%x;" % (pid, pid), lasting=True)
         self._pipes[pid] = thread.fork_pipe[1]
-        self._session.report(thread, Event(SIGTRAP, b"fork:p%x.%x;" % (pid, pid), lasting=True))
+        self._events[pid] = event
+        self._session.report(thread, event)
         self.settle(pid, FREE)
         self._session.back_in_call(thread)
 
@@ -60,13 +64,21 @@ class Forks:
         """Tell whether a process is a child that waits."""
         return pid in self._pipes
 
-    def any_waiting(self) -> int:
-        """Return a child that waits, 0 for none."""
-        return next(iter(self._pipes), 0)
+    def told(self) -> int:
+        """Return the child of the fork that was told last, if it still waits, else 0. Others may wait to be told."""
+        current = self._session.current
+        event = current.event if current else None
+        return next((pid for pid in self._pipes if self._events[pid] is event), 0)
+
+    def kill(self, pid: int) -> None:
+        """End a child that waits."""
+        kill(pid)
+        self.settle(pid, FREE)
 
     def settle(self, pid: int, verdict: bytes) -> None:
         """Let a child go on, if it waits: FREE or ADOPT."""
         fd = self._pipes.pop(pid, -1)
+        self._events.pop(pid, None)
         if fd >= 0:
             posix.write(fd, verdict)
 
@@ -79,4 +91,5 @@ class Forks:
         posix.close(reading)
         thread.fork_pipe = None
         self._pipes.clear()
+        self._events.clear()
         return said or FREE

@@ -9,6 +9,7 @@ from errno import EBADF, EINTR
 from syscalls.arch.generic64.numbers import NUMBERS
 from syscalls.errors import Restart
 from usermode.debug.forks import FREE
+from usermode.debug.namespaces import SETNS, UNSHARE, enter_namespaces
 from usermode.debug.session import STEP, Event
 from usermode.kernel.signals import deliver_pending
 from usermode.kernel.traps import handle
@@ -17,19 +18,18 @@ from usermode.run import run as run_alone
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from usermode.debug.connection import Connection
-    from usermode.debug.forks import Forks
-    from usermode.debug.session import Session, Thread
+    from usermode.debug.server import Server
+    from usermode.debug.session import Thread
     from usermode.kernel.task import Task
     from usermode.run import Answer
 
 PC, SVC_SIZE = 32, 4
-SIGTRAP = 5
+SIGTRAP, SIGSTOP = 5, 19
 CLONE, CLONE3 = NUMBERS["clone"], NUMBERS["clone3"]
 EXIT, EXIT_GROUP = NUMBERS["exit"], NUMBERS["exit_group"]
 CLOSE, DUP3, CLOSE_RANGE = NUMBERS["close"], NUMBERS["dup3"], NUMBERS["close_range"]
+KILL, TKILL, TGKILL = NUMBERS["kill"], NUMBERS["tkill"], NUMBERS["tgkill"]
 LAST_DESCRIPTOR = 0xFFFFFFFF
 
 WATCHED = {(1, stops.READ): b"rwatch", (2, stops.WRITE): b"watch"}
@@ -39,30 +39,20 @@ Call = tuple[int, ...]
 
 
 class Loop:
-    """Runs the threads of one process. `answer` takes every call, `plain` those of an engine that is not traced.
+    """Runs the threads of one process. `answer` takes every call, `plain` those of an engine that is not traced."""
 
-    `adopted` starts serving the debugger in the child of a fork.
-    """
-
-    __slots__ = ("_adopted", "_answer", "_connection", "_forks", "_plain", "_session", "_traced")
+    __slots__ = ("_answer", "_connection", "_forks", "_plain", "_server", "_session", "_traced")
 
     def __init__(
-        self,
-        session: Session,
-        answer: Answer,
-        plain: Answer,
-        traced: bool,
-        connection: Connection,
-        forks: Forks,
-        adopted: Callable[[], None],
+        self, server: Server, answer: Answer, plain: Answer, traced: bool, connection: Connection
     ) -> None:
-        self._session = session
+        self._server = server
+        self._session = server.session
+        self._forks = server.forks
         self._answer = answer
         self._plain = plain
         self._traced = traced
         self._connection = connection
-        self._forks = forks
-        self._adopted = adopted
 
     def run(self, task: Task, first: Event | None = None) -> None:
         """Run a guest thread. Left only by ThreadExit, or with the process."""
@@ -110,6 +100,11 @@ class Loop:
         caught = session.caught_calls is None or number in session.caught_calls
         if caught:
             session.report(thread, Event(SIGTRAP, b"syscall_entry:%x;" % number, lasting=True))
+        if self._stops_itself(task, call):
+            info = session.sent_by_itself(SIGSTOP)
+            wanted = session.report(thread, Event(SIGSTOP, lasting=True, info=info))
+            thread.signal = 0 if wanted == SIGSTOP else wanted
+            return 0
         if not session.begin_call(thread):
             self._again(task)
             return None
@@ -134,6 +129,19 @@ class Loop:
             result = None
         return self._after_call(thread, result)
 
+    def _stops_itself(self, task: Task, call: Call) -> bool:
+        """Tell whether the call is raise(SIGSTOP), which stops the one that talks to the debugger, too."""
+        number, *targets = call[: 4 if call[0] == TGKILL else 3]
+        if number not in (KILL, TKILL, TGKILL) or task.process.debugger is None:
+            return False
+        signal = targets.pop() & LAST_DESCRIPTOR
+        pid, threads = self._session.pid, self._session.threads
+        return signal == SIGSTOP and (
+            targets == [pid]
+            if number == KILL
+            else targets[-1] in threads and (number == TKILL or targets[0] == pid)
+        )
+
     def _in_child(self, thread: Thread, result: int | None) -> int | None:
         """Go on free, or as what the debugger looks at now."""
         if thread.fork_pipe is None or self._forks.verdict(thread) == FREE:
@@ -143,7 +151,7 @@ class Loop:
         self._session.adopt(thread)
         if result is not None:
             thread.task.engine.set(0, result)
-        self._adopted()
+        self._server.serve_child()
         return None
 
     @staticmethod
@@ -165,6 +173,8 @@ class Loop:
             return -EBADF
         elif number == DUP3 and arguments[1] & LAST_DESCRIPTOR in ours:
             return -EBADF
+        elif number in (UNSHARE, SETNS) and len(session.threads) == 1:
+            return enter_namespaces(self._server, self._answer, task, call)
         elif number == CLOSE_RANGE:
             return self._close_range(task, arguments)
         return self._answer(task, number, arguments)

@@ -7,6 +7,7 @@ The thread has every signal blocked, so those for the process still go to guest 
 from __future__ import annotations
 
 import posix
+import time
 from _thread import allocate_lock, start_new_thread
 
 import _usermode_core as core
@@ -18,7 +19,7 @@ from usermode.debug.connection import Connection, accept
 from usermode.debug.forks import Forks
 from usermode.debug.loop import Loop
 from usermode.debug.packets import INTERRUPT, unhex
-from usermode.debug.session import Event, Session
+from usermode.debug.session import POLL, Event, Session
 from usermode.debug.signal_numbers import from_gdb, to_gdb
 from usermode.errors import UsermodeError
 from usermode.kernel import signals
@@ -48,6 +49,8 @@ class Server:
         self.forks = Forks(self.session)
         self._commands = Commands(self.session, connection, self.forks)
         self._report: Callable[[Exception], int]
+        self._tid = 0
+        self._suspended = False
 
     # ---- hooks of usermode.kernel ----
 
@@ -118,6 +121,7 @@ class Server:
         self._report = report
 
         def serve() -> None:
+            self._tid = core.host_call(NUMBERS["gettid"])
             started.release()
             try:
                 self._serve()
@@ -129,6 +133,9 @@ class Server:
         signals.set_host_mask(signals.ASK)
         try:
             start_new_thread(serve, ())
+        except RuntimeError:  # by a limit, or since only children enter the next namespace
+            self._give_up()
+            return
         finally:
             signals.set_exec_mask(int.from_bytes(mask, "little"))
         started.acquire()
@@ -140,12 +147,31 @@ class Server:
         self._connection.inherit()
         self.start(self._report)
 
+    def suspend(self) -> None:
+        """Have the serving thread end, and wait until the kernel sees none but the caller."""
+        self._suspended = True
+        self._connection.wake()
+        while not core.host_call(NUMBERS["tgkill"], self.session.pid, self._tid, 0):
+            time.sleep(POLL)
+
+    def resume(self) -> None:
+        """Serve again, unless the debugger has gone meanwhile."""
+        self._suspended = False
+        if not self.session.detached:
+            self.start(self._report)
+
+    def _give_up(self) -> None:
+        posix.write(2, b"usermode: --gdb: no thread can be started; the program goes on alone\n")
+        self.session.detach()
+        self._connection.close()
+
     def _serve(self) -> None:
         session, connection, commands = self.session, self._connection, self._commands
-        session.settle()
-        if commands.running:
-            self._tell_stop()
-        while not session.detached:
+        if session.halted:
+            session.settle()
+            if commands.running:
+                self._tell_stop()
+        while not (session.detached or self._suspended):
             items = connection.wait()
             if items is None:
                 session.detach()
@@ -161,7 +187,8 @@ class Server:
                     answer = commands.answer(item)
                     if answer is not None and not session.detached:
                         connection.send(answer)
-        connection.close()
+        if session.detached:
+            connection.close()
 
     def _tell_stop(self) -> None:
         self._commands.running = False
@@ -201,7 +228,7 @@ def debug(
     if handed:
         server.take_over(handed)
     process.debugger = server
-    loop = Loop(server.session, answer, plain, traced, connection, server.forks, server.serve_child)
+    loop = Loop(server, answer, plain, traced, connection)
     pending: list[Event] = [first]
 
     def run(task: Task) -> None:

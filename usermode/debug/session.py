@@ -22,7 +22,7 @@ from _thread import allocate_lock
 import _usermode_core as core
 
 from syscalls.host.x86_64 import NUMBERS
-from usermode.kernel.signals import SIGINFO_SIZE
+from usermode.kernel import signals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -312,6 +312,8 @@ class Session:
                 thread.action, thread.signal, thread.range = actions(thread)
                 if thread.action:
                     thread.event = None
+                if thread.state == CALL and thread.signal:
+                    self._raise(thread)  # the call may not end without it
             self.nobody_runs = False
             self.halted = False
             for thread in self.threads.values():
@@ -328,7 +330,7 @@ class Session:
                 thread.abandon = True
                 thread.open_gate()
                 info = _INFO.pack(SIGSEGV, 0, SI_QUEUE, 0, self.pid, posix.getuid(), _KICK)
-                info = info.ljust(SIGINFO_SIZE, b"\0")
+                info = info.ljust(signals.SIGINFO_SIZE, b"\0")
                 tid = thread.task.tid
                 call = NUMBERS["rt_tgsigqueueinfo"]
                 core.host_call(call, self.pid, tid, SIGSEGV, info)
@@ -366,17 +368,26 @@ class Session:
         number = info[0]
         if _INFO.unpack_from(info)[::6] == (SIGSEGV, _KICK):
             return None
-        if number == thread.passed or number in self.passed_signals:
+        passed = number == thread.passed
+        if passed:
             thread.passed = 0
+        if number in self.passed_signals:
             return info
-        wanted = self.report(thread, Event(number, lasting=True, info=info))
-        if not wanted:
+        event = Event(number, lasting=True, info=info)
+        wanted = number if passed else self.report(thread, event)
+        if not wanted or (self._stops(wanted) and not self.detached):
             return None
-        if wanted != number:
-            return _INFO.pack(wanted, 0, SI_USER, 0, self.pid, posix.getuid(), 0).ljust(
-                SIGINFO_SIZE, b"\0"
-            )
-        return info
+        return info if wanted == number else self.sent_by_itself(wanted)
+
+    def _stops(self, number: int) -> bool:
+        """Tell whether a signal stops the process, and with it the one that talks to the debugger."""
+        default = self.process.actions.get(number).handler == signals.SIG_DFL
+        return default and number in signals.STOPS_BY_DEFAULT
+
+    def sent_by_itself(self, number: int) -> bytes:
+        """Return the siginfo of a signal that the process sends."""
+        info = _INFO.pack(number, 0, SI_USER, 0, self.pid, posix.getuid(), 0)
+        return info.ljust(signals.SIGINFO_SIZE, b"\0")
 
     def died(self, task: Task, number: int) -> None:
         """The process ends by a signal."""
