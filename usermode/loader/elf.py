@@ -2,9 +2,8 @@
 """The ELF header and program headers of a program, read by hand, checked as by the kernel.
 
 One 4 KiB read holds everything in nearly every program. What fs/binfmt_elf.c refuses is refused
-with its errno and one line that names the file and the fault; beyond the kernel, an alignment that
-is no power of two and ranges that overflow are refused too, so that the code behind this needs no
-further checks.
+with its errno and one line that names the file and the fault; beyond the kernel, ranges that
+overflow are refused too, so that the code behind this needs no further checks.
 """
 
 from __future__ import annotations
@@ -158,8 +157,6 @@ def add_segment(elf: Elf, header: tuple[int, ...], limit: int) -> None:
         fail(elf.path, f"a segment at {where}, ends beyond {limit:#x}", EINVAL)
     if offset + file_size >= OFFSET_LIMIT - PAGE:
         fail(elf.path, f"a segment at offset {offset:#x} of the file", EINVAL)
-    if align & (align - 1):
-        fail(elf.path, f"a segment is aligned to {align:#x}, no power of two", EINVAL)
     if file_size and (address - offset) % PAGE:
         where = f"a segment at {address:#x} from offset {offset:#x}"
         fail(elf.path, f"{where}: their places in a page differ", EINVAL)
@@ -171,7 +168,7 @@ def add_segment(elf: Elf, header: tuple[int, ...], limit: int) -> None:
     high = (end + PAGE - 1) & -PAGE
     if high > elf.high:
         elf.high = high
-    if align > elf.align:
+    if align > elf.align and not align & (align - 1):  # as maximum_alignment() of the kernel
         elf.align = align
     # PF_* and PROT_* have R and X the other way round.
     protection = flags & PF_W | (flags & PF_X) << 2 | (flags & PF_R) >> 2
@@ -186,7 +183,8 @@ def read_interpreter(fd: int, path: bytes, head: bytes, offset: int, size: int) 
     if len(text) != size:
         text = read(fd, path, size, offset)
         if len(text) != size:
-            fail(path, "PT_INTERP lies outside the file", EIO)
+            number = EINVAL if offset >= OFFSET_LIMIT else EIO
+            fail(path, "PT_INTERP lies outside the file", number)
     if text[-1]:
         fail(path, "PT_INTERP does not end with a NUL")
     return text[: text.index(0)]

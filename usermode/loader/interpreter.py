@@ -8,10 +8,10 @@ everything and changes nothing, `commit` maps it into an address space that is e
 from __future__ import annotations
 
 import posix
-from errno import EACCES, ELIBBAD, ENOENT, ENOEXEC
+from errno import EACCES, EIO, ELIBBAD, ENOENT, ENOEXEC
 
 from usermode.errors import CANNOT_EXECUTE, NOT_FOUND, LoadError, printable
-from usermode.loader.elf import PAGE, PROGRAM_HEADER, Elf, parse
+from usermode.loader.elf import HEADER, PAGE, PROGRAM_HEADER, Elf, parse
 from usermode.loader.image import map_image
 from usermode.loader.stack import Strings, build, map_stack
 from usermode.loader.vdso import map_vdso
@@ -179,15 +179,16 @@ def prepare(request: LoadRequest, limit: int) -> Prepared:
     name = elf.interpreter
     if name is not None:
         try:
-            prepared.interpreter_fd = request.find(name)
+            prepared.interpreter_fd = request.find(name or b".")  # open_exec() of no name
         except OSError as error:
             raise interpreter_missing(request.path, name, error) from error
         try:
             prepared.interpreter = parse(prepared.interpreter_fd, name, machine, limit)
         except LoadError as error:
-            prepared.close()
             if error.errno == ENOEXEC:
-                error.errno = ELIBBAD
+                short = posix.fstat(prepared.interpreter_fd).st_size < HEADER.size
+                error.errno = EIO if short else ELIBBAD
+            prepared.close()
             raise
     return prepared
 

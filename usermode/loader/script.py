@@ -122,7 +122,7 @@ def read_line(fd: int, path: bytes) -> list[bytes]:
 def find_interpreter(path: bytes, name: bytes, find: Callable[[bytes], int]) -> int:
     """Open the interpreter of a script, or word why not."""
     try:
-        return find(name)
+        return find(name or b".")  # what open_exec() of the kernel takes no name for
     except OSError as error:
         number = error.errno or EIO
         message = f"{printable(path)}: its interpreter {printable(name)}: {posix.strerror(number)}"

@@ -98,6 +98,8 @@ static void refused(void) {
     CHECK(expect("./s", "") == ENOEXEC);
     script("s", "#!/no/such/interpreter\n");
     CHECK(expect("./s", "") == ENOENT);
+    script("s", "#!");
+    CHECK(expect("./s", "") == EACCES);
     script("s", "#!./folder\n");
     CHECK(!mkdir("folder", 0755) && expect("./s", "") == EACCES);
     script("plain", "#!%s\n", program);
