@@ -23,8 +23,11 @@ class CaughtActions(signals.Actions):
 
     __slots__ = ("_released",)
 
-    def __init__(self) -> None:
+    def __init__(self, before: signals.Actions) -> None:
+        """Take over from `before`. What the host has for signals caught already is our own handler."""
         super().__init__()
+        self._known = dict(before._known)
+        self.caught = before.caught
         self._released = False
         for number in range(1, signals.LAST_SIGNAL + 1):
             self.get(number)
@@ -49,5 +52,6 @@ class CaughtActions(signals.Actions):
         """Leave SIG_DFL to the host again."""
         self._released = True
         for number, action in self._known.items():
-            if number not in UNREPORTED and action.handler == signals.SIG_DFL:
+            caught = number in self.caught or number in UNREPORTED
+            if not caught and action.handler == signals.SIG_DFL:
                 core.signal_set(number, signals.SIG_DFL, 0)

@@ -42,7 +42,7 @@ class Server:
 
     def __init__(self, process: Process, connection: Connection) -> None:
         self._connection = connection
-        self._actions = CaughtActions()
+        self._actions = CaughtActions(process.actions)
         process.actions = self._actions
         self.session = Session(process, self._actions, connection.wake)
         self.session.last_word = self._last_word

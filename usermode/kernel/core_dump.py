@@ -91,8 +91,8 @@ def limit() -> int:
 def dump(task: Task, number: int, info: bytes) -> None:
     """Write the core dump of a process that dies of signal `number`, if there is to be one.
 
-    `info` is the siginfo, b"" for force_sigsegv(). What prevents the dump is told with USERMODE_DEBUG only, like the
-    kernel, which does not tell it either.
+    `info` is the siginfo, b"" for force_sigsegv(). What prevents the dump is told only to who asked for it by an
+    option, or with USERMODE_DEBUG: the kernel does not tell it.
     """
     process = task.process
     wanted = process.settings.core
@@ -107,8 +107,13 @@ def dump(task: Task, number: int, info: bytes) -> None:
             _write(task, info.ljust(128, b"\0"), place, size)
             _tell(process, f"core dumped to {printable(place)}")
     except OSError as error:
-        _tell(process, f"no core dump: {error.strerror}")
+        _refuse(process, error.strerror or "")
     core.host_call(NUMBERS["prctl"], PR_SET_DUMPABLE, 0)
+
+
+def _refuse(process: Process, reason: str) -> None:
+    if process.settings.core is not None or process.settings.debug:
+        posix.write(2, f"usermode: no core dump: {reason}\n".encode("utf-8", "backslashreplace"))
 
 
 def _tell(process: Process, text: str) -> None:
@@ -130,17 +135,14 @@ def _ignore_signals(number: int) -> None:
 def _place(process: Process, number: int, size: int) -> bytes | None:
     """Return the file's name, None when there is to be no dump. Raises OSError."""
     if core.auxv(AT_SECURE) or core.host_call(NUMBERS["prctl"], PR_GET_DUMPABLE) != DUMPABLE:
-        _tell(process, "no core dump: the program is not dumpable")
+        _refuse(process, "the program is not dumpable")
         return None
     pattern = process.settings.core
     if not pattern:
         pattern = read_file("/proc/sys/kernel/core_pattern").rstrip(b"\n")
         if pattern.startswith(PIPES):
             if process.settings.core is None:
-                _tell(
-                    process,
-                    "no core dump: kernel.core_pattern is no file's name; --core writes one",
-                )
+                _refuse(process, "kernel.core_pattern is no file's name; --core writes one")
                 return None
             pattern = UNPIPED_NAME
         elif b"%p" not in pattern and int(read_file("/proc/sys/kernel/core_uses_pid")):
@@ -200,7 +202,7 @@ def format_name(pattern: bytes, values: dict[int, bytes]) -> bytes:
 
 def _open(place: bytes, explicit: bool) -> int:
     """Create the file as do_coredump() does; one that was named explicitly is not removed before. Raises OSError."""
-    flags = posix.O_CREAT | posix.O_WRONLY | posix.O_CLOEXEC | posix.O_NOFOLLOW
+    flags = posix.O_CREAT | posix.O_WRONLY | posix.O_CLOEXEC | posix.O_NOFOLLOW | posix.O_NONBLOCK
     if explicit:
         flags |= posix.O_TRUNC
     else:

@@ -92,6 +92,23 @@ def test_namespaces_that_want_a_single_thread(start: Start) -> None:
     assert guest.stdout() == b"0 \nchild 1\n"
 
 
+@pytest.mark.parametrize("detach", [False, True])
+def test_a_core_dump_of_a_debugged_program(
+    interpreter: Path, guest_cc: Callable[..., Path], tmp_path: Path, detach: bool
+) -> None:
+    """The signals of core dumps are caught already when the debugger comes."""
+    program = guest_cc(HERE / "calls.c", "-O0")
+    options = (f"--core={tmp_path}/dump",)
+    with (
+        debugged(interpreter, tmp_path, [program, "abort"], options) as guest,
+        guest.connect() as packets,
+    ):
+        assert packets.ask(b"vCont;c").startswith(b"T06thread:")
+        assert packets.ask(b"D") == b"OK" if detach else packets.ask(b"vCont;C06") == b"X06"
+        assert guest.status() == -6
+    assert (tmp_path / "dump").stat().st_size > 4096
+
+
 def first_child(packets: Packets) -> bytes:
     """Let the program run until it forks; the child's process id as it is told."""
     packets.ask(SUPPORTED)

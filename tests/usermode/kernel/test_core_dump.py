@@ -25,6 +25,7 @@ from usermode.settings import Settings
 
 SOURCE = Path(__file__).with_name("core_dump.c")
 GDB = "gdb-multiarch"
+NONE = "usermode: no core dump:"
 PAGE = 4096
 SP, PC, PSTATE = 31, 32, 33
 ZERO_AND_CARRY = 0x60000000
@@ -49,6 +50,7 @@ def crash(interpreter: Path, program: Path, tmp_path: Path) -> Crash:
         limit: int = 0,
         program: Path = program,
         env: dict[str, str] | None = None,
+        told: str = "",
     ) -> tuple[Path, str]:
         def prepare() -> None:
             resource.setrlimit(
@@ -64,7 +66,7 @@ def crash(interpreter: Path, program: Path, tmp_path: Path) -> Crash:
             text=True,
             timeout=60,
         )
-        assert (done.returncode, done.stderr) == (-number, "")
+        assert (done.returncode, done.stderr) == (-number, told)
         return tmp_path, done.stdout
 
     return run
@@ -310,11 +312,23 @@ def test_place(
 
 
 def test_only_regular_files_are_written(crash: Crash) -> None:
-    folder, _ = crash("abort", "--core=/dev/null")
+    folder, _ = crash("abort", "--core=/dev/null", told=f"{NONE} not a regular file\n")
     assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)
     (folder / "link").symlink_to("target")
-    crash("abort", f"--core={folder}/link")
+    crash("abort", f"--core={folder}/link", told=f"{NONE} Too many levels of symbolic links\n")
     assert not (folder / "target").exists()
+    os.mkfifo(folder / "fifo")
+    crash("abort", f"--core={folder}/fifo", told=f"{NONE} No such device or address\n")
+
+
+def test_who_asks_is_told_why_there_is_none(
+    interpreter: Path, program: Path, tmp_path: Path
+) -> None:
+    done = subprocess.run(
+        [interpreter, "--core=/", program, "abort"], cwd=tmp_path, capture_output=True, timeout=60
+    )
+    assert done.returncode == -signal.SIGABRT
+    assert done.stderr.splitlines()[-1] == b"usermode: no core dump: Is a directory"
 
 
 def test_debug_tells_where(interpreter: Path, program: Path, tmp_path: Path) -> None:
