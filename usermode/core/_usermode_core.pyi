@@ -77,6 +77,13 @@ class Engine:
         """Have run() return STEP after one instruction; set anew for each. A system call is one, answered first."""
     def forked(self) -> None:
         """Tell the core that it is in the child of a fork: only this engine is left. fork() does so by itself."""
+    def detach(self) -> None:
+        """Take the engine from its thread, the calling one, as close() does, but keep what it has translated."""
+    def attach(self) -> bool:
+        """Make a detached engine the calling thread's, with signals, stacks and traces as new; False after a fork.
+
+        The registers are to be set by restore(). RuntimeError if the engine is a thread's.
+        """
     def close(self) -> None:
         """Free the engine; only by its own thread, outside run(). Signals that wait go to another thread."""
 

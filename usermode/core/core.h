@@ -134,6 +134,7 @@ struct engine {
     volatile bool translating;          /* guest code is being read, PC is that of the block */
     bool tracing;                       /* every call goes to Python */
     bool stepping;                      /* stop after one instruction */
+    bool detached;                      /* no thread's: see engine_detach() */
     enum watched_atomic watched_atomic; /* see debug.c */
     bool keep_exclusive;                /* the last stop leaves the exclusive monitor as it is */
     uintptr_t loop_frame;               /* stack frame of the run loop: see unicorn_blocks.c */
@@ -179,8 +180,22 @@ bool call_site_restore(struct engine *e, uintptr_t host_pc);
 /* engine.c */
 const char *engine_open(struct engine *e, uint32_t buffer_size);
 void engine_close(struct engine *e);
+void engine_detach(struct engine *e);
+bool engine_attach(struct engine *e);
 void engine_run(struct engine *e);
 void engine_attend(struct engine *e, uint32_t bits);
+
+/* snapshot.c */
+#define SNAPSHOT_WORDS 34 /* x0..x30, sp, pc, pstate */
+#define VECTOR_REGISTERS 32
+struct snapshot {
+    uint64_t words[SNAPSHOT_WORDS];
+    uint32_t fpsr, fpcr;
+    uint8_t vectors[VECTOR_REGISTERS * 16];
+    uint64_t tpidr;
+};
+void snapshot_take(struct engine *e, struct snapshot *to);
+void snapshot_restore(struct engine *e, struct snapshot *from);
 
 /* shootdown.c */
 void engines_add(struct engine *e);

@@ -181,19 +181,48 @@ const char *engine_open(struct engine *e, uint32_t buffer_size) {
     return NULL;
 }
 
+static void leave_thread(struct engine *e) {
+    uint64_t mask = signals_hold();
+    signals_release(e);
+    current_engine = NULL;
+    host_mask_change(mask);
+}
+
 /* Frees the engine, unless it is one that a fork left behind. Signals caught for it go to other threads. */
 void engine_close(struct engine *e) {
     if (current_engine == e) {
-        uint64_t mask = signals_hold();
-        signals_release(e);
-        current_engine = NULL;
-        host_mask_change(mask);
+        leave_thread(e);
     }
     if (!engine_inherited(e)) {
         engines_remove(e);
         uc_close(e->uc);
         proxies_free(e);
     }
+}
+
+/* Takes the engine from the calling thread, for another one to go on with. It keeps what it has translated, and its place in
+ * the list, so that requests to drop some of that reach it. */
+void engine_detach(struct engine *e) {
+    engine_single_step(e, false);
+    leave_thread(e);
+    proxies_free(e);
+    e->detached = true;
+}
+
+/* Makes a detached engine the calling thread's; false if a fork left it behind. Registers are the caller's to set. */
+bool engine_attach(struct engine *e) {
+    if (engine_inherited(e) || enter_el0(e->uc)) {
+        return false;
+    }
+    atomic_fetch_and(&e->attention, ATTEND_FLUSH);
+    e->detached = e->tracing = e->waiting = false;
+    e->watched_atomic = ATOMIC_NONE;
+    e->fault_actions = NULL;
+    atomic_store(&e->caught_set, 0);
+    atomic_store(&e->blocked, 0);
+    e->altstack = (struct altstack){.flags = SS_DISABLE};
+    current_engine = e;
+    return true;
 }
 
 /* Runs guest code until e->stop says why not. The GIL is not held. */

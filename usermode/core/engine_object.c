@@ -8,18 +8,9 @@
 #include "core.h"
 #include "python_values.h"
 
-#define SNAPSHOT_WORDS 34 /* x0..x30, sp, pc, pstate */
-#define VECTOR_REGISTERS 32
 #define DEFAULT_BUFFER (32 << 20)
 #define LEAST_BUFFER (1 << 20)
 #define MOST_BUFFER (1 << 30)
-
-struct snapshot {
-    uint64_t words[SNAPSHOT_WORDS];
-    uint32_t fpsr, fpcr;
-    uint8_t vectors[VECTOR_REGISTERS * 16];
-    uint64_t tpidr;
-};
 
 typedef struct {
     PyObject_HEAD struct engine engine;
@@ -78,6 +69,28 @@ static PyObject *engine_close_method(PyObject *self, PyObject *unused) {
         engine_close(&object->engine);
     }
     Py_RETURN_NONE;
+}
+
+static PyObject *engine_detach_method(PyObject *self, PyObject *unused) {
+    struct engine *e = own(self);
+    (void)unused;
+    if (!e) {
+        return NULL;
+    }
+    engine_detach(e);
+    Py_RETURN_NONE;
+}
+
+static PyObject *engine_attach_method(PyObject *self, PyObject *unused) {
+    struct engine *e = opened(self);
+    (void)unused;
+    if (!e) {
+        return NULL;
+    }
+    if (!e->detached) {
+        return PyErr_Format(PyExc_RuntimeError, "the engine is a thread's");
+    }
+    return PyBool_FromLong(engine_attach(e));
 }
 
 static void engine_dealloc(PyObject *self) {
@@ -150,20 +163,11 @@ static PyObject *engine_set(PyObject *self, PyObject *const *args, Py_ssize_t co
 static PyObject *engine_snapshot(PyObject *self, PyObject *unused) {
     struct engine *e = opened(self);
     struct snapshot s = {0};
-    uint32_t pstate = 0;
     (void)unused;
     if (!e) {
         return NULL;
     }
-    memcpy(s.words, e->registers, 33 * sizeof *s.words);
-    uc_reg_read(e->uc, UC_ARM64_REG_NZCV, &pstate);
-    s.words[33] = pstate;
-    uc_reg_read(e->uc, UC_ARM64_REG_FPSR, &s.fpsr);
-    uc_reg_read(e->uc, UC_ARM64_REG_FPCR, &s.fpcr);
-    for (int i = 0; i < VECTOR_REGISTERS; i++) {
-        uc_reg_read(e->uc, UC_ARM64_REG_Q0 + i, s.vectors + 16 * i);
-    }
-    uc_reg_read(e->uc, UC_ARM64_REG_TPIDR_EL0, &s.tpidr);
+    snapshot_take(e, &s);
     return PyBytes_FromStringAndSize((const char *)&s, sizeof s);
 }
 
@@ -177,15 +181,7 @@ static PyObject *engine_restore(PyObject *self, PyObject *data) {
         return PyErr_Format(PyExc_ValueError, "a snapshot has %zu bytes", sizeof s);
     }
     memcpy(&s, PyBytes_AS_STRING(data), sizeof s);
-    memcpy(e->registers, s.words, 33 * sizeof *s.words);
-    uint32_t flags = (uint32_t)s.words[33] & UINT32_C(0xf0000000);
-    uc_reg_write(e->uc, UC_ARM64_REG_NZCV, &flags);
-    uc_reg_write(e->uc, UC_ARM64_REG_FPSR, &s.fpsr);
-    uc_reg_write(e->uc, UC_ARM64_REG_FPCR, &s.fpcr);
-    for (int i = 0; i < VECTOR_REGISTERS; i++) {
-        uc_reg_write(e->uc, UC_ARM64_REG_Q0 + i, s.vectors + 16 * i);
-    }
-    uc_reg_write(e->uc, UC_ARM64_REG_TPIDR_EL0, &s.tpidr);
+    snapshot_restore(e, &s);
     Py_RETURN_NONE;
 }
 
@@ -379,6 +375,8 @@ static PyMethodDef engine_methods[] = {
     {"interrupt", engine_interrupt, METH_O, NULL},
     {"step", engine_step, METH_O, NULL},
     {"forked", engine_forked_method, METH_NOARGS, NULL},
+    {"detach", engine_detach_method, METH_NOARGS, NULL},
+    {"attach", engine_attach_method, METH_NOARGS, NULL},
     {"close", engine_close_method, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL}};
 

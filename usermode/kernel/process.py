@@ -39,7 +39,8 @@ class Process:
 
     `program` is the mapping of the program's whole file, its size, device, inode, and the name at the start: see
     `usermode.kernel.own_program`. `auxv` is the auxiliary vector as bytes, `argument_range` and `environment_range`
-    are the addresses (start, end) of the strings. `debugger` is told of signals, and of the end.
+    are the addresses (start, end) of the strings. `vfork_depth` tells how many vfork(2) children deep its code runs on
+    its parents' thread. `debugger` is told of signals, and of the end.
     """
 
     __slots__ = (
@@ -51,7 +52,6 @@ class Process:
         "debugger",
         "environment",
         "environment_range",
-        "in_proxy",
         "layout",
         "lock",
         "peak",
@@ -60,8 +60,10 @@ class Process:
         "settings",
         "sigreturn",
         "space",
+        "spare_engines",
         "tasks",
         "unsupported_counts",
+        "vfork_depth",
     )
 
     def __init__(self, space: AddressSpace, actions: Actions, settings: Settings) -> None:
@@ -77,8 +79,9 @@ class Process:
         self.layout = (0, 0, 0, 0, 0, 0)
         self.peak = 0
         self.sigreturn = 0
-        self.in_proxy = False
+        self.vfork_depth = 0
         self.tasks: dict[int, Task] = {}
+        self.spare_engines: list[core.Engine] = []
         self.lock = allocate_lock()
         self.debugger: Server | None = None
         self.run: Callable[[Task], None]
@@ -198,12 +201,12 @@ class Process:
         for name in SAME_IN_VFORK_CHILD:
             setattr(child, name, getattr(self, name))
         child._paths = self.paths.of(child)
-        child.in_proxy = True
+        child.vfork_depth = self.vfork_depth + 1
         return child
 
     def forget_other_threads(self, survivor: Task) -> None:
         """In the child of a fork only the calling thread is left."""
-        self.in_proxy = False
+        self.vfork_depth = 0
         self.tasks = {survivor.tid: survivor}
         self.lock = allocate_lock()
         self.space.forked()

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import NoReturn
 
+    from usermode.kernel.process import Process
+
 THREAD_FLAGS = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD
 """What a thread must share: there is one host process for all threads."""
 
@@ -51,6 +53,9 @@ SIGSETXID = 33
 THREAD_BUFFER = 64 << 20
 """Memory is only taken as code is translated; when a buffer is full, all of the thread's code is translated anew."""
 
+SPARE_ENGINES = 8
+"""So many ended threads leave their engines to new ones, which would else translate the same code once more."""
+
 SP = 31
 FUTEX_WAKE = 1
 
@@ -63,7 +68,7 @@ def start_thread(task: Task, request: Request) -> int:
     ):
         task.process.unsupported(f"clone flags {flags:#x} of a thread")
         raise OSError(EINVAL, "")
-    if task.process.in_proxy:
+    if task.process.vfork_depth:
         task.process.unsupported("a thread of a process that shares its parent's memory")
         raise OSError(EAGAIN, "")
     state = task.engine.snapshot()
@@ -96,7 +101,7 @@ def start_thread(task: Task, request: Request) -> int:
 def _prepare(parent: Task, request: Request, state: bytes) -> Task:
     """Make the guest thread of the calling host thread."""
     flags, process = request.flags, parent.process
-    engine = core.Engine(THREAD_BUFFER)
+    engine = _engine(process)
     engine.restore(state)
     engine.set(0, 0)
     if request.stack:
@@ -112,6 +117,16 @@ def _prepare(parent: Task, request: Request, state: bytes) -> Task:
     with process.lock:
         process.tasks[child.tid] = child
     return child
+
+
+def _engine(process: Process) -> core.Engine:
+    """Return an engine for the calling thread: that of an ended thread with its translations, or a new one."""
+    try:
+        while not (engine := process.spare_engines.pop()).attach():
+            pass
+    except IndexError:
+        engine = core.Engine(THREAD_BUFFER)
+    return engine
 
 
 def _start_host_thread(task: Task, body: Callable[[], None]) -> None:
@@ -133,12 +148,18 @@ def _start_host_thread(task: Task, body: Callable[[], None]) -> None:
 def run_thread(child: Task) -> None:
     """Run a new guest thread in its host thread until it ends."""
     signals.set_host_mask(child.blocked)
+    spare = child.process.spare_engines
+    ended = False
     try:
         child.process.run(child)
     except ThreadExit:
-        pass
+        ended = True
     finally:
-        child.engine.close()
+        if ended and len(spare) < SPARE_ENGINES:
+            child.engine.detach()
+            spare.append(child.engine)
+        else:
+            child.engine.close()
 
 
 def exit_thread(task: Task, status: int) -> NoReturn:

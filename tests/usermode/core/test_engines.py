@@ -94,6 +94,36 @@ def test_other_threads_may_not_run_it(engine: Any, core: ModuleType) -> None:
     Thread(other).join()
 
 
+def test_detached_engine_goes_on_in_another_thread(core: ModuleType, space: Space) -> None:
+    """Nothing of the first thread is left but translations, which follow changes made meanwhile."""
+    brk = (0xD4200000).to_bytes(4, "little")
+    code = space.map(PAGE, READ | WRITE | 4)
+    core.write(code, (0xD28000E9).to_bytes(4, "little") + brk)  # mov x9, #7
+    engine = core.Engine(1 << 20)
+    with pytest.raises(RuntimeError, match="is a thread's"):
+        engine.attach()
+    assert run(engine, code, x9=0) == stops.BREAKPOINT
+    engine.blocked = 1 << 40
+    engine.altstack = (code, 0, PAGE)
+    engine.detach()
+    with pytest.raises(RuntimeError, match="another thread"):
+        engine.run()
+    core.write(code, (0xD2800109).to_bytes(4, "little") + brk)  # mov x9, #8
+    found = []
+
+    def other() -> None:
+        found.append(engine.attach())
+        found.append(engine.blocked)
+        found.append(engine.altstack[0])
+        found.append(run(engine, code, x9=0))
+        found.append(engine.get(9))
+        engine.close()
+
+    thread = Thread(other)
+    thread.join()
+    assert found == [True, 0, 0, stops.BREAKPOINT, 8]
+
+
 @pytest.mark.parametrize("size", [0, 4096, -1, 1 << 31, 1 << 40])
 def test_buffer_sizes_out_of_range(size: int, core: ModuleType) -> None:
     with pytest.raises(ValueError, match="1 MiB to 1 GiB"):
