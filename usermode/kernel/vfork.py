@@ -8,7 +8,7 @@ by a signal, whatever is under way here ends with `core.ProcessGone`, and the ca
 
 from __future__ import annotations
 
-from errno import EINVAL
+from errno import EAGAIN, EINVAL
 
 import _usermode_core as core
 
@@ -27,12 +27,18 @@ from usermode.kernel.task import Task
 
 FUTEX_WAKE = 1
 
+DEEPEST = 64
+"""Each child of a child runs in further frames of one stack, ours and Python's."""
+
 
 def vfork(task: Task, request: Request) -> int:
     """Start a process that shares the memory, and run it until it has a memory of its own or ends."""
     if not request.flags & CLONE_VFORK:
         task.process.unsupported("CLONE_VM without CLONE_VFORK and CLONE_THREAD")
         raise OSError(EINVAL, "")
+    if task.process.vfork_depth == DEEPEST:
+        task.process.unsupported(f"vfork children more than {DEEPEST} deep")
+        raise OSError(EAGAIN, "")
     if task.process.debugger is not None:
         return _copy(task, request)
     state = task.engine.snapshot()
