@@ -6,6 +6,9 @@ named like ours. It is prevented by PR_SET_DUMPABLE, which no limit and no piped
 not see WCOREDUMP in the status: measured with limits from 0 up, the kernel sets it only if it dumps itself, with a
 limit of a page at least, and then it removes what has the dump's name. An internal fault of the emulator is no guest's
 death and keeps the host's dump.
+
+The child of a vfork(2) has its dumpable attribute in common with its parent, so its own limit prevents the host's
+dump. As in the kernel its parent's threads are neither stopped nor dumped.
 """
 
 from __future__ import annotations
@@ -37,6 +40,8 @@ PR_GET_DUMPABLE, PR_SET_DUMPABLE = 3, 4
 DUMPABLE = 1
 AT_SECURE = 23
 FIRST_PROCESS = 1
+NO_PIPE = 1
+"""The RLIMIT_CORE with which do_coredump() asks no piped helper either."""
 
 PIPES = (b"|", b"@")
 """A core_pattern that begins so names a program or a socket of the host's, which is given no guest's dump."""
@@ -49,6 +54,7 @@ SETTLE_SECONDS = 0.01
 
 _EHDR = Struct("<16sHHIQQQIHHHHHH")
 _PHDR = Struct("<IIQQQQQQ")
+_LIMIT = Struct("<QQ")
 ELF_IDENT = b"\x7fELF\2\1\1".ljust(16, b"\0")
 ET_CORE, EV_CURRENT, PT_LOAD, PT_NOTE = 4, 1, 1, 4
 PF_X, PF_W, PF_R = 1, 2, 4
@@ -103,12 +109,22 @@ def dump(task: Task, number: int, info: bytes) -> None:
     try:
         place = _place(process, number, size)
         if place is not None:
-            _ignore_signals(number)
+            if not process.in_proxy:  # which may share its actions
+                _ignore_signals(number)
+            signals.set_host_mask(signals.ASK)
             _write(task, info.ljust(128, b"\0"), place, size)
             _tell(process, f"core dumped to {printable(place)}")
     except OSError as error:
         _refuse(process, error.strerror or "")
-    core.host_call(NUMBERS["prctl"], PR_SET_DUMPABLE, 0)
+    _prevent_hosts(process)
+
+
+def _prevent_hosts(process: Process) -> None:
+    if process.in_proxy:
+        hard = process.limit(RLIMIT_CORE)[1]
+        core.host_call(NUMBERS["prlimit64"], 0, RLIMIT_CORE, _LIMIT.pack(NO_PIPE, hard), 0)
+    else:
+        core.host_call(NUMBERS["prctl"], PR_SET_DUMPABLE, 0)
 
 
 def _refuse(process: Process, reason: str) -> None:
@@ -126,7 +142,6 @@ def _ignore_signals(number: int) -> None:
     for other in range(1, signals.LAST_SIGNAL + 1):
         if other not in (signals.SIGKILL, signals.SIGSTOP, number, *signals.FAULTS):
             core.signal_set(other, signals.SIG_IGN, 0)
-    signals.set_host_mask(signals.ASK)
 
 
 # ---- where to ----
@@ -261,7 +276,7 @@ def _write(task: Task, info: bytes, place: bytes, size: int) -> None:
     """Stop the other threads and write the file. Raises OSError."""
     process = task.process
     others = [other for other in list(process.tasks.values()) if other is not task]
-    if not core.halt(HALT_MILLISECONDS):
+    if not process.in_proxy and not core.halt(HALT_MILLISECONDS):
         _tell(process, "a thread did not stop: its registers in the core dump may be old")
     if others:
         sleep(SETTLE_SECONDS)

@@ -131,9 +131,7 @@ def die(task: Task, number: int, info: bytes = b"") -> None:
     """End the process by `number`'s default action, so that its parent sees that signal."""
     if task.process.debugger is not None:
         task.process.debugger.died(task, number)
-    if (
-        number in DUMP_CORE and not task.process.vfork_depth
-    ):  # a dump stops the parent's threads too
+    if number in DUMP_CORE:
         from usermode.kernel.core_dump import dump
 
         dump(task, number, info)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Signals that dump core by default: the process dies of them, and leaves a core file when RLIMIT_CORE permits. */
 #define _GNU_SOURCE
+#include <elf.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -127,6 +129,41 @@ static void ignored_signals_stay_ignored(void) {
     CHECK(end(ignored_before, SIGQUIT, &file) == 0 && !file);
 }
 
+static void in_a_vfork_child(int number) {
+    struct rlimit limits;
+    int status, file;
+    pid_t child = vfork();
+    if (!child) {
+        with_limit(number);
+        _exit(1);
+    }
+    waitpid(child, &status, 0);
+    if (!WIFSIGNALED(status) || WTERMSIG(status) != number || getrlimit(RLIMIT_CORE, &limits) ||
+        limits.rlim_cur) {
+        _exit(2);
+    }
+    file = open("core", O_RDONLY);
+    Elf64_Ehdr header = {0}, own;
+    int self = open("/proc/self/exe", O_RDONLY);
+    if (names_core() &&
+        (read(file, &header, sizeof header) != sizeof header ||
+         read(self, &own, sizeof own) != sizeof own || header.e_machine != own.e_machine)) {
+        _exit(3);
+    }
+    unlink("core");
+    CHECK(prctl(PR_GET_DUMPABLE) == 1);
+    with_limit(number);
+}
+
+/* The child dumps core, and its parent goes on until it does likewise. */
+static void vfork_children_dump_alone(void) {
+    int file;
+    limit(0);
+    for (size_t i = 0; i < SIGNALS; i++) {
+        CHECK(end(in_a_vfork_child, signals[i], &file) == signals[i] && file == names_core());
+    }
+}
+
 static void blocked_in_a_call(int number) {
     limit(RLIM_INFINITY);
     if (!fork()) {
@@ -166,6 +203,7 @@ int main(void) {
     RUN(actions_are_as_ever);
     RUN(ignored_signals_stay_ignored);
     RUN(a_waiting_process_dies);
+    RUN(vfork_children_dump_alone);
     RUN(limits_are_set);
     return 0;
 }
