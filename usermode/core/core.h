@@ -83,6 +83,7 @@ struct field_copy {
 #define RESULT_TO_PYTHON (-4096)    /* this call needs Python after all */
 #define RESULT_GONE (-4097)         /* the process that was to make the call has ended */
 #define RESULT_IN_REGISTERS (-4098) /* the call has set all registers itself */
+#define RESULT_UNNOTICED (-4099)    /* interrupted by a signal that the guest does not notice */
 
 #define REGISTER_SP 31
 #define REGISTER_PC 32
@@ -149,7 +150,6 @@ struct engine {
     sigjmp_buf *recovery;
     struct proxy *proxy; /* the process that makes the host calls, if it is not ours */
     struct proxy *spare_proxy;
-    struct signal_state *parent;         /* of the thread itself, with a proxy */
     struct fault_actions *fault_actions; /* of the proxy; NULL: the process's */
     siginfo_t caught[CAUGHT_KINDS];      /* written by handlers, read by Python */
     _Atomic uint32_t caught_set;         /* which of them wait: 1 << enum caught */
@@ -252,6 +252,9 @@ long host_wait(struct engine *e, long number, const uint64_t *arguments);
 long safe_syscall(long number, const uint64_t *arguments, _Atomic uint32_t *attention);
 extern const char safe_syscall_begin[], safe_syscall_end[], safe_syscall_interrupted[];
 
+/* waits.c */
+long whole_call(long number, const uint64_t *arguments, _Atomic uint32_t *attention);
+
 /* limits.c */
 #define LIMITS_AT_ONCE 16
 struct limit {
@@ -287,7 +290,7 @@ long proxy_open(struct engine *e, const struct clone_request *request, bool exte
 void proxy_close(struct engine *e);
 long proxy_call(struct proxy *p, long number, const uint64_t *arguments, bool waits);
 bool proxy_gone(const struct proxy *p);
-bool proxy_runs(const struct proxy *p);
+struct signal_state *proxy_state_aside(const struct engine *e);
 void proxy_tick(struct engine *e);
 void proxies_free(struct engine *e);
 

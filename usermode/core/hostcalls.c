@@ -55,7 +55,8 @@ struct scratch {
 /*
  * safe_syscall(number, arguments, attention): the kernel's result, or RESULT_RESTART when a signal was caught before the
  * kernel took the call. signals.c moves the instruction pointer to `interrupted` when it lies in [begin, end): between the
- * test and the SYSCALL instruction, or on it because the kernel wants the call restarted (SA_RESTART).
+ * test and the SYSCALL instruction, or on it because the kernel wants the call restarted (SA_RESTART). RESULT_UNNOTICED takes
+ * the place of -EINTR when the guest does not notice the signal.
  */
 __asm__(".text\n"
         ".globl safe_syscall, safe_syscall_begin, safe_syscall_end, safe_syscall_interrupted\n"
@@ -65,8 +66,6 @@ __asm__(".text\n"
         "    push %rbx\n"
         "    .cfi_adjust_cfa_offset 8\n"
         "    .cfi_rel_offset rbx, 0\n"
-        "    push %rdi\n" /* the number, for resume_call() of signals.c */
-        "    .cfi_adjust_cfa_offset 8\n"
         "    mov %rdx, %rbx\n"
         "    mov %rdi, %rax\n"
         "    mov %rsi, %r11\n"
@@ -81,17 +80,13 @@ __asm__(".text\n"
         "    jnz safe_syscall_interrupted\n"
         "    syscall\n"
         "safe_syscall_end:\n"
-        "    lea 8(%rsp), %rsp\n"
         "    .cfi_remember_state\n"
-        "    .cfi_adjust_cfa_offset -8\n"
         "    pop %rbx\n"
         "    .cfi_adjust_cfa_offset -8\n"
         "    ret\n"
         "    .cfi_restore_state\n"
         "safe_syscall_interrupted:\n"
         "    mov $-512, %rax\n"
-        "    lea 8(%rsp), %rsp\n"
-        "    .cfi_adjust_cfa_offset -8\n"
         "    pop %rbx\n"
         "    .cfi_adjust_cfa_offset -8\n"
         "    ret\n"
@@ -106,7 +101,7 @@ long host_wait(struct engine *e, long number, const uint64_t *arguments) {
     if (e && e->proxy) {
         return proxy_call(e->proxy, number, arguments, true);
     }
-    return safe_syscall(number, arguments, e ? &e->attention : &no_attention);
+    return whole_call(number, arguments, e ? &e->attention : &no_attention);
 }
 
 /* A call that is made whatever signals come. */
@@ -116,7 +111,7 @@ long host_call(long number, const uint64_t *arguments) {
         return proxy_call(current_engine->proxy, number, arguments, false);
     }
     do {
-        result = safe_syscall(number, arguments, &no_attention);
+        result = whole_call(number, arguments, &no_attention);
     } while (result == RESULT_RESTART);
     return result;
 }

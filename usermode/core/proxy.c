@@ -71,20 +71,22 @@ static long carry_out(struct proxy *p) {
     static _Atomic uint32_t no_attention;
     switch (p->request) {
     case REQUEST_WAITING_CALL:
-        return safe_syscall(p->number, p->arguments, &p->engine->attention);
+        return whole_call(p->number, p->arguments, &p->engine->attention);
     case REQUEST_PROXY:
         return start(p->started, p->process, p->extended);
     case REQUEST_FORK: {
+        uint64_t mask = host_mask_change(UINT64_MAX); /* see module_fork() */
         long pid = raw_fork(p->process, p->extended);
         if (!pid) {
             __builtin_longjmp(p->thread, 1);
         }
+        host_mask_change(mask);
         return pid;
     }
     default: {
         long result = RESULT_RESTART;
         while (result == RESULT_RESTART) {
-            result = safe_syscall(p->number, p->arguments, &no_attention);
+            result = whole_call(p->number, p->arguments, &no_attention);
         }
         return result;
     }
@@ -146,20 +148,26 @@ __attribute__((visibility("hidden"))) void proxy_begin(struct proxy *p) {
     serve(p);
 }
 
-/* Makes the kernel's process of `p`. Called by whoever is to be its parent: the thread, or the proxy around it. */
+/* Makes the kernel's process of `p`. Called by whoever is to be its parent: the thread, or the proxy around it. It begins
+ * with all signals blocked: until the engine is its own, they would be taken for its parent's. */
 static long start(struct proxy *p, const struct clone_request *request, bool extended) {
     struct clone_request own = *request;
+    uint64_t mask = host_mask_change(UINT64_MAX);
+    long pid;
     own.flags |= CLONE_CHILD_CLEARTID;
     own.child_tid = word_of(&p->word);
     own.stack = word_of(p + 1);
     own.stack_size = (word_of(p) + PROXY_SIZE - own.stack) & ~UINT64_C(15);
     own.stack &= ~UINT64_C(15);
     if (extended) {
-        return clone_on_stack(SYS_clone3, word_of(&own), sizeof own, 0, 0, 0, p);
+        pid = clone_on_stack(SYS_clone3, word_of(&own), sizeof own, 0, 0, 0, p);
+    } else {
+        pid = clone_on_stack(SYS_clone, own.flags | own.exit_signal,
+                             (own.stack + own.stack_size) & ~UINT64_C(15), own.parent_tid,
+                             own.child_tid, 0, p);
     }
-    return clone_on_stack(SYS_clone, own.flags | own.exit_signal,
-                          (own.stack + own.stack_size) & ~UINT64_C(15), own.parent_tid,
-                          own.child_tid, 0, p);
+    host_mask_change(mask);
+    return pid;
 }
 
 /* ---- the thread's side ---- */
@@ -182,9 +190,17 @@ bool proxy_gone(const struct proxy *p) {
     return atomic_load(&p->word) == PROXY_GONE;
 }
 
-/* Is the caller the proxy, and not the thread? */
-bool proxy_runs(const struct proxy *p) {
+static bool runs(const struct proxy *p) {
     return word_of(__builtin_frame_address(0)) - word_of(p) < PROXY_SIZE;
+}
+
+/* The signal state of the caller, the thread or a proxy around the one whose code the engine runs. NULL: the engine has it. */
+struct signal_state *proxy_state_aside(const struct engine *e) {
+    struct signal_state *state = NULL;
+    for (struct proxy *p = e->proxy; p && !runs(p); p = p->outer) {
+        state = &p->parent;
+    }
+    return state;
 }
 
 /* A host call of the child's. RESULT_GONE if there is no child any more, as after a successful execve(2). */
@@ -254,6 +270,14 @@ static void put_back(struct engine *e, struct proxy *p) {
     e->spare_proxy = p;
 }
 
+/* The proxy that was to start this one has been killed: nobody knows whether it did. If so, the new one leaves by itself, and
+ * may use its stack until then. */
+static void abandon(struct proxy *p) {
+    static _Atomic uint32_t nobody;
+    p->life = &nobody;
+    futex(&p->word, FUTEX_WAKE, 1, NULL);
+}
+
 /* Starts a process that shares our memory: from now on the engine's host calls are its. Its id, or -errno. Signals are
  * blocked, but for those of faults, and none waits. */
 long proxy_open(struct engine *e, const struct clone_request *request, bool extended) {
@@ -262,6 +286,7 @@ long proxy_open(struct engine *e, const struct clone_request *request, bool exte
     if (!p) {
         return -ENOMEM;
     }
+    uint64_t mask = host_mask_change(UINT64_MAX);
     atomic_store(&p->word, PROXY_IDLE);
     atomic_store(&thread_life, 1);
     p->life = &thread_life;
@@ -277,16 +302,16 @@ long proxy_open(struct engine *e, const struct clone_request *request, bool exte
         pid = start(p, request, extended);
     }
     if (pid > 0) {
-        uint64_t mask = host_mask_change(UINT64_MAX);
         fault_actions_copy(&p->fault_actions);
         signals_set_aside(e, &p->parent);
         e->fault_actions = request->flags & CLONE_SIGHAND ? e->fault_actions : &p->fault_actions;
-        e->parent = p->outer ? e->parent : &p->parent;
         e->proxy = p;
-        host_mask_change(mask);
+    } else if (pid == RESULT_GONE) {
+        abandon(p);
     } else {
         put_back(e, p);
     }
+    host_mask_change(mask);
     if (!p->outer && pid > 0) {
         start_ticking(e);
     } else if (!p->outer) {

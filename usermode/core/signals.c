@@ -82,7 +82,7 @@ static bool is_own_fault(int number, const siginfo_t *info, const ucontext_t *co
            (greg_t)(uintptr_t)info->si_addr == context->uc_mcontext.gregs[REG_RIP];
 }
 
-/* While the engine runs the code of a vfork(2) child, only SIGSEGV and SIGBUS come to its thread: they wait for the parent. */
+/* While the engine runs the code of a vfork(2) child, only SIGSEGV and SIGBUS come to its parents: they wait for their turn. */
 static void park(struct signal_state *parent, enum caught kind, const siginfo_t *info) {
     if (!(atomic_load(&parent->caught_set) & 1u << kind)) {
         parent->caught[kind] = *info;
@@ -90,11 +90,10 @@ static void park(struct signal_state *parent, enum caught kind, const siginfo_t 
     }
 }
 
-/* A signal that the guest does not notice must not end its call: what the kernel has interrupted begins once more. */
-static void resume_call(greg_t *registers) {
+/* A signal that the guest does not notice must not end its call: see whole_call(). */
+static void hide_interruption(greg_t *registers) {
     if (registers[REG_RIP] == (greg_t)(uintptr_t)safe_syscall_end && registers[REG_RAX] == -EINTR) {
-        registers[REG_RAX] = *(const greg_t *)registers[REG_RSP]; /* the number: see safe_syscall */
-        registers[REG_RIP] = (greg_t)(uintptr_t)safe_syscall_begin;
+        registers[REG_RAX] = RESULT_UNNOTICED;
     }
 }
 
@@ -110,8 +109,9 @@ void signal_sent(int number, siginfo_t *info, void *opaque) {
         signal_own_fault(number);
         return;
     }
-    if (e && e->proxy && !proxy_runs(e->proxy)) {
-        park(e->parent, kind, info);
+    struct signal_state *aside = e ? proxy_state_aside(e) : NULL;
+    if (aside) {
+        park(aside, kind, info);
         noticed = false;
     } else if (!e || !e->uc) {
         give_to_process(number, info);
@@ -132,7 +132,7 @@ void signal_sent(int number, siginfo_t *info, void *opaque) {
         closed |= before;
         memcpy(&context->uc_sigmask, &closed, sizeof closed);
     } else {
-        resume_call(context->uc_mcontext.gregs);
+        hide_interruption(context->uc_mcontext.gregs);
     }
 }
 

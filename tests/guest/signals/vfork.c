@@ -2,6 +2,7 @@
 // The signal state of a vfork(2) child is its own: mask, actions and what is sent. The parent finds its own as it was.
 #define _GNU_SOURCE
 #include <signal.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -79,9 +80,60 @@ static void the_parents_signals_wait(void) {
     CHECK(count == 3);
 }
 
+static volatile pid_t handled_by;
+
+static void note_process(int number) {
+    (void)number;
+    handled_by = getpid();
+    count++;
+}
+
+/* A child that waits for a child of its own gets its signals afterwards, and not its parent. */
+static void signals_of_the_process_between(void) {
+    int status;
+    signal(SIGSEGV, note_process);
+    count = 0;
+    pid_t child = vfork();
+    if (!child) {
+        pid_t grandchild = vfork();
+        if (!grandchild) {
+            kill(getppid(), SIGSEGV);
+            _exit(count);
+        }
+        _exit(count != 1 || handled_by != getpid() ||
+              waitpid(grandchild, &status, 0) != grandchild || status);
+    }
+    CHECK(waitpid(child, &status, 0) == child && status == 0);
+    CHECK(count == 1 && handled_by == child);
+}
+
+/* All at once, to children that have hardly begun: none is its parent's. */
+static void signals_to_a_new_child(void) {
+    static const struct itimerval once = {{0, 0}, {0, 300}};
+    int status;
+    signal(SIGALRM, note_process);
+    signal(SIGSEGV, note_process);
+    count = 0;
+    for (volatile int i = 0; i < 200; i++) {
+        pid_t child = vfork();
+        if (!child) {
+            int seen = count;
+            setitimer(ITIMER_REAL, &once, NULL);
+            while (seen == count) {
+            }
+            kill(getpid(), SIGSEGV);
+            _exit(handled_by != getpid());
+        }
+        CHECK(waitpid(child, &status, 0) == child && status == 0 && handled_by == child);
+    }
+    CHECK(count == 400);
+}
+
 int main(void) {
     RUN(masks_are_apart);
     RUN(actions_are_apart);
     RUN(the_parents_signals_wait);
+    RUN(signals_of_the_process_between);
+    RUN(signals_to_a_new_child);
     return 0;
 }
