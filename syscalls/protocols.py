@@ -94,6 +94,12 @@ class Process(Protocol):
     def space(self) -> Space:
         """The memory map."""
 
+    def has_thread(self, tid: int, /) -> bool:
+        """Tell whether this is a thread of the process, or its own id."""
+
+    def is_guest(self, pid: int, /) -> bool:
+        """Tell whether another process is known to be a guest too."""
+
     def limit(self, resource: int, /) -> tuple[int, int]:
         """getrlimit(2): the guest's (soft, hard)."""
 

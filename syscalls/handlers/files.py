@@ -203,7 +203,7 @@ def _replace_by_text(task: Task, descriptor: int, name: bytes, text: bytes, flag
             done += task.host_now(HOST["pwrite64"], writable, text[done:], len(text) - done, done)
         task.host_now(HOST["fcntl"], writable, _F_ADD_SEALS, _ALL_SEALS)
         # Opened again to be read only for the guest: F_GETFL and write(2) then say so.
-        again = b"/proc/self/fd/%d" % writable
+        again = b"/proc/thread-self/fd/%d" % writable
         _replace_by_file(task, descriptor, again, flags & (O_CLOEXEC | O_NONBLOCK))
     finally:
         task.host_now(HOST["close"], writable)

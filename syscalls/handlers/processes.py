@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 from _struct import pack, unpack, unpack_from
-from errno import E2BIG, EFAULT, EINVAL
+from errno import E2BIG, EFAULT, EINVAL, EPERM
 
+from syscalls.errors import Refused
 from syscalls.handlers.pointers import checked
 from syscalls.host.x86_64 import NUMBERS
 
@@ -142,7 +143,7 @@ def personality(task: Task, persona: int) -> int:
 
 
 def _own_limit(task: Task, resource: int, pid: int) -> bool:
-    return resource in OWN_LIMITS and pid in (0, task.process.pid, task.tid)
+    return resource in OWN_LIMITS and (pid == 0 or task.process.has_thread(pid))
 
 
 def getrlimit(task: Task, resource: int, limit: int) -> int:
@@ -162,8 +163,10 @@ def setrlimit(task: Task, resource: int, limit: int) -> int:
 def prlimit64(task: Task, pid: int, resource: int, new: int, old: int) -> int:
     """prlimit64(2): the limits that would bind the emulator too are kept apart from the host's."""
     if not _own_limit(task, resource, pid):
+        if new and resource in OWN_LIMITS and task.process.is_guest(pid):
+            raise Refused(EPERM, "the host's limit would bind the other guest's emulator")
         result = task.host_now(NUMBERS["prlimit64"], pid, resource, checked(new), checked(old))
-        if new and resource == RLIMIT_CORE and pid in (0, task.process.pid):
+        if new and resource == RLIMIT_CORE and (pid == 0 or task.process.has_thread(pid)):
             task.process.prepare_core_dumps()
         return result
     wanted = unpack("<2Q", task.memory.read(new, 16)) if new else None

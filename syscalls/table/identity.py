@@ -62,7 +62,8 @@ CALLS = (
         IN_RLIMIT,
         OUT_RLIMIT,
         run=processes.prlimit64,
-        partly="RLIMIT_AS, RLIMIT_DATA and RLIMIT_STACK of another guest are those of its emulator",
+        partly="RLIMIT_AS, RLIMIT_DATA and RLIMIT_STACK of another guest cannot be set (EPERM), and are told as its "
+        "emulator has them",
     ),
     call("getrusage", RUSAGE_WHO, OUT_RUSAGE, run=HOST),
     # Security modules

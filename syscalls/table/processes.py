@@ -60,7 +60,8 @@ CALLS = (
         ADDRESS,
         run=processes.clone,
         partly="CLONE_VM needs CLONE_VFORK or CLONE_THREAD, else EINVAL: two processes that run at once cannot share "
-        "the emulator; a vfork child ends if its parent's thread does, and cannot start threads (EAGAIN); threads "
+        "the emulator; CLONE_VFORK with CLONE_FILES needs CLONE_VM, else EINVAL; a vfork child ends if its parent's "
+        "thread does, and cannot start threads (EAGAIN); threads "
         "share all that pthread_create(3) asks for, other combinations are EINVAL",
     ),
     call(

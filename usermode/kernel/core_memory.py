@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import posix
 
+import _usermode_core as core
+
+from syscalls.host.x86_64 import NUMBERS
 from usermode.machine.regions import LIMIT, PAGE
 
 TYPE_CHECKING = False
@@ -178,9 +181,8 @@ def _dumped_size(part: Part, host: HostMapping, memory: Memory, wanted: int) -> 
 
 def parts(space: AddressSpace, memory: Memory) -> list[Part]:
     """Return the guest's mappings in order of address, each with what is dumped of it. Raises OSError."""
-    text = read_file(
-        "/proc/self/coredump_filter"
-    )  # only there; empty if the first thread has ended
+    tid = core.host_call(NUMBERS["gettid"])  # /proc/thread-self has no such file, /proc/TID has
+    text = read_file(f"/proc/{tid}/coredump_filter")
     wanted = int(text, 16) if text else DEFAULT_FILTER
     hosts = _host_mappings()
     found = []

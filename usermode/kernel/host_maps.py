@@ -20,7 +20,7 @@ CHUNK = 1 << 16
 
 
 def _host_lines() -> list[bytes]:
-    fd = posix.open("/proc/self/maps", posix.O_RDONLY | posix.O_CLOEXEC)
+    fd = posix.open("/proc/thread-self/maps", posix.O_RDONLY | posix.O_CLOEXEC)
     try:
         chunks = []
         while chunk := posix.read(fd, CHUNK):

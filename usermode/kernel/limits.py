@@ -124,7 +124,7 @@ def _privileged() -> bool:
     if not unpack_from("<I", sets)[0] & CAP_SYS_RESOURCE:
         return False
     try:
-        fd = posix.open("/proc/self/uid_map", posix.O_RDONLY | posix.O_CLOEXEC)
+        fd = posix.open("/proc/thread-self/uid_map", posix.O_RDONLY | posix.O_CLOEXEC)
     except OSError:
         return True  # no user namespaces, or no /proc: then the capability is all that is known
     try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Which program another guest process runs, from what its emulator lets the host kernel show of it."""
+"""Which processes are guests too, and their programs, from what an emulator lets the host kernel show of it."""
 
 from __future__ import annotations
 
@@ -13,14 +13,22 @@ START_CODE = 26 - 3
 CHUNK = 1 << 16
 
 
+def is_emulator(pid: bytes) -> bool:
+    """Tell whether the process runs this interpreter's own file, and may be looked at."""
+    try:
+        own, other = posix.stat(b"/proc/thread-self/exe"), posix.stat(b"/proc/%s/exe" % pid)
+    except OSError:
+        return False
+    return (own.st_dev, own.st_ino) == (other.st_dev, other.st_ino)
+
+
 def program_of(pid: bytes) -> bytes | None:
     """The file with the program's code, if the process is an emulator like this one and may be looked at; else None.
 
     Such a process has this interpreter's own file as its `exe`, and since launcher.take_over() the guest's start_code.
     """
     try:
-        own, other = posix.stat(b"/proc/thread-self/exe"), posix.stat(b"/proc/%s/exe" % pid)
-        if (own.st_dev, own.st_ino) != (other.st_dev, other.st_ino):
+        if not is_emulator(pid):
             return None
         fields = _content(b"/proc/%s/stat" % pid).rpartition(b")")[2].split()
         code = int(fields[START_CODE])

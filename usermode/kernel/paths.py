@@ -99,7 +99,7 @@ class Paths:
             return path
         root = posix.open(self.sysroot, O_PATH_CLOEXEC | O_DIRECTORY)
         try:
-            prefix = posix.readlink(b"/proc/self/fd/%d" % root)
+            prefix = posix.readlink(b"/proc/thread-self/fd/%d" % root)
         finally:
             posix.close(root)
         if path == prefix:
@@ -115,9 +115,20 @@ class Paths:
         directory = path[:slash] if slash > 0 else path[: slash + 1] or b"."
         if name == b"cpuinfo":
             own = directory == b"/proc" or _proc_parts(dirfd, directory) == []
+        elif directory in _PROC_OWN:
+            own = directory != _PROC_OWN[0] or not self._facts.first_thread_ended
         else:
-            own = directory in _PROC_OWN or _is_own(_proc_parts(dirfd, directory))
+            parts = _proc_parts(dirfd, directory)
+            own = _is_own(parts) and not self._of_ended_thread(parts)
         return name if own else None
+
+    def _of_ended_thread(self, parts: list[bytes] | None) -> bool:
+        """Whether the directory is the first thread's, and that has ended: the host's files say so best."""
+        return (
+            self._facts.first_thread_ended
+            and parts is not None
+            and parts[-1] == posix.readlink(b"/proc/self")
+        )
 
     def content(self, name: bytes, host_text: bytes) -> bytes:
         """What the view's file `name` shows; `host_text` is what the host's file of that name says.
@@ -156,7 +167,7 @@ class Paths:
                 return None
             raise
         try:
-            found = posix.readlink(b"/proc/self/fd/%d" % descriptor)
+            found = posix.readlink(b"/proc/thread-self/fd/%d" % descriptor)
         finally:
             posix.close(descriptor)
         # A trailing slash asks for a directory; the link's text has lost it.
@@ -190,7 +201,7 @@ def _proc_parts(dirfd: int, directory: bytes) -> list[bytes] | None:
     try:
         if posix.fstat(descriptor).st_dev != posix.stat(b"/proc/self").st_dev:
             return None
-        name = posix.readlink(b"/proc/self/fd/%d" % descriptor)
+        name = posix.readlink(b"/proc/thread-self/fd/%d" % descriptor)
     except OSError:
         return None  # no /proc here, so no file of it either
     finally:

@@ -41,6 +41,10 @@ if TYPE_CHECKING:
         def layout(self) -> tuple[int, int, int, int, int, int]:
             """Start and end of code, start and end of data, start of the heap, and the first stack pointer."""
 
+        @property
+        def first_thread_ended(self) -> bool:
+            """Whether other threads alone are left: /proc/self shows a zombie then."""
+
         def memory_usage(self) -> tuple[int, int, int]:
             """Bytes of all mappings, of private writable ones, and of stacks."""
 

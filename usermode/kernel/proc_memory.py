@@ -177,7 +177,7 @@ def smaps_rollup(facts: Facts, host_text: bytes) -> bytes:
     """/proc/PID/smaps_rollup: the sums of smaps, by the names that the host's has."""
     import posix
 
-    fd = posix.open("/proc/self/smaps", posix.O_RDONLY | posix.O_CLOEXEC)
+    fd = posix.open("/proc/thread-self/smaps", posix.O_RDONLY | posix.O_CLOEXEC)
     try:
         text = b""
         while chunk := posix.read(fd, 1 << 20):

@@ -108,10 +108,19 @@ class Process:
         return self._paths
 
     @property
+    def first_thread_ended(self) -> bool:
+        """Whether other threads alone are left: /proc/self shows a zombie then."""
+        return self.pid not in self.tasks
+
+    @property
     def program_link(self) -> bytes:
         """The link to the program's file that anyone may read, and CAP_CHECKPOINT_RESTORE follow."""
         address, size, _, _, _ = self.program
-        return b"/proc/self/map_files/%x-%x" % (address, address + (size + PAGE - 1 & -PAGE))
+        owner = b"self"
+        if self.first_thread_ended:  # /proc/thread-self has no such folder, /proc/TID has
+            owner = b"%d" % core.host_call(NUMBERS["gettid"])
+        end = address + (size + PAGE - 1 & -PAGE)
+        return b"/proc/%s/map_files/%x-%x" % (owner, address, end)
 
     @property
     def executable(self) -> bytes:
@@ -127,6 +136,16 @@ class Process:
         from usermode.kernel.own_program import place
 
         return place(self)
+
+    def has_thread(self, tid: int) -> bool:
+        """Tell whether this is a thread of the process, or its own id, which stays when the first thread ends."""
+        return tid in self.tasks or tid == self.pid
+
+    def is_guest(self, pid: int) -> bool:
+        """Tell whether another process is known to be a guest too."""
+        from usermode.kernel.other_guests import is_emulator
+
+        return is_emulator(b"%d" % pid)
 
     def limit(self, resource: int) -> tuple[int, int]:
         """Return the guest's (soft, hard) limit RLIMIT_*."""

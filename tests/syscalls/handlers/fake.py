@@ -82,6 +82,10 @@ class Process:
     def memory_usage(self) -> tuple[int, int, int]:
         return 0x10000, 0x4000, 0x2000
 
+    @property
+    def first_thread_ended(self) -> bool:
+        return False
+
     def peak_usage(self) -> int:
         return 0x20000
 
