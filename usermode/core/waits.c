@@ -52,10 +52,6 @@ static bool find_limit(struct limited_wait *w, long number, const uint64_t *argu
     case SYS_semtimedop:
         w->index = 3;
         return true;
-    case SYS_io_getevents:
-    case SYS_io_pgetevents:
-        w->index = 4;
-        return true;
     default:
         return false;
     }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // A wait for some time goes on with the time that is left after signals that are blocked or ignored.
 #define _GNU_SOURCE
-#include <linux/aio_abi.h>
 #include <linux/futex.h>
 #include <poll.h>
 #include <signal.h>
@@ -60,18 +59,9 @@ static long in_semtimedop(void) {
     struct sembuf down = {0, -1, 0};
     return semtimedop(semaphores, &down, 1, &wait_time) == -1 && errno == EAGAIN ? 0 : 1;
 }
-static long in_io_getevents(void) {
-    aio_context_t context = 0;
-    struct io_event event;
-    if (syscall(SYS_io_setup, 1, &context)) {
-        return in_nanosleep();
-    }
-    return syscall(SYS_io_getevents, context, 1, 1, &event, &wait_time);
-}
-
 static long (*const waits[])(void) = {
     in_nanosleep,  in_clock_nanosleep, in_futex,        in_ppoll,      in_pselect,
-    in_epoll_wait, in_epoll_pwait2,    in_sigtimedwait, in_semtimedop, in_io_getevents,
+    in_epoll_wait, in_epoll_pwait2,    in_sigtimedwait, in_semtimedop,
 };
 #define WAITS (sizeof waits / sizeof *waits)
 

@@ -1,39 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The table of signal(7): which calls go on after a handler with SA_RESTART, which after none, and what a stop does.
-#define _GNU_SOURCE
-#include <fcntl.h>
+#include "restarts.h"
+
 #include <linux/futex.h>
-#include <mqueue.h>
-#include <poll.h>
 #include <pty.h>
-#include <signal.h>
-#include <stdbool.h>
 #include <sys/epoll.h>
 #include <sys/file.h>
 #include <sys/ipc.h>
-#include <sys/mman.h>
 #include <sys/msg.h>
+#include <sys/select.h>
 #include <sys/sem.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
-#include <sys/wait.h>
-#include <termios.h>
-#include <time.h>
-#include <unistd.h>
-
-#include "../check.h"
 
 static int ends[2], sockets[2], listener, terminal, manager, file, semaphores, queue, epoll;
-static int *word; /* shared */
-static volatile sig_atomic_t handled;
 static char block[1 << 20];
-
-static void note(int number) {
-    (void)number;
-    handled++;
-}
 
 static const struct sockaddr_un name = {.sun_family = AF_UNIX, .sun_path = "socket"};
 static const struct timespec quarter = {0, 250000000};
@@ -205,36 +187,33 @@ static long do_pause(void) {
 static void nothing(void) {
 }
 
-static const struct row {
-    const char *name;
-    long (*call)(void);
-    void (*go_on)(void);
-} table[] = {
-    {"read of a pipe", do_read, write_byte},
-    {"read of a terminal", do_read_terminal, type_line},
-    {"write to a pipe", do_write, drain},
-    {"accept", do_accept, connect_once},
-    {"recv", do_receive, send_byte},
-    {"recv with a limit", do_receive_limited, send_byte},
-    {"recvmsg", do_receive_message, send_byte},
-    {"wait4", do_wait, nothing},
-    {"waitid", do_waitid, nothing},
-    {"futex", do_futex, wake},
-    {"futex with a limit", do_futex_limited, nothing},
-    {"flock", do_flock, unlock},
-    {"F_SETLKW", do_fcntl, unlock_range},
-    {"semop", do_semop, up},
-    {"msgrcv", do_msgrcv, msgsnd_one},
-    {"poll", do_poll, write_byte},
-    {"poll with a limit", do_poll_limited, nothing},
-    {"select", do_select, write_byte},
-    {"epoll_wait", do_epoll, write_byte},
-    {"nanosleep", do_nanosleep, nothing},
-    {"clock_nanosleep until", do_sleep_until, nothing},
-    {"open of a FIFO", do_open, open_writer},
-    {"sigtimedwait", do_sigtimedwait, nothing},
-    {"pause", do_pause, nothing},
+static const struct row table[] = {
+    {"read of a pipe", do_read, write_byte, false},
+    {"read of a terminal", do_read_terminal, type_line, false},
+    {"write to a pipe", do_write, drain, false},
+    {"accept", do_accept, connect_once, false},
+    {"recv", do_receive, send_byte, false},
+    {"recv with a limit", do_receive_limited, send_byte, false},
+    {"recvmsg", do_receive_message, send_byte, false},
+    {"wait4", do_wait, nothing, false},
+    {"waitid", do_waitid, nothing, false},
+    {"futex", do_futex, wake, false},
+    {"futex with a limit", do_futex_limited, nothing, false},
+    {"flock", do_flock, unlock, false},
+    {"F_SETLKW", do_fcntl, unlock_range, false},
+    {"semop", do_semop, up, false},
+    {"msgrcv", do_msgrcv, msgsnd_one, false},
+    {"poll", do_poll, write_byte, false},
+    {"poll with a limit", do_poll_limited, nothing, false},
+    {"select", do_select, write_byte, false},
+    {"epoll_wait", do_epoll, write_byte, false},
+    {"nanosleep", do_nanosleep, nothing, false},
+    {"clock_nanosleep until", do_sleep_until, nothing, false},
+    {"open of a FIFO", do_open, open_writer, false},
+    {"sigtimedwait", do_sigtimedwait, nothing, false},
+    {"pause", do_pause, nothing, true},
 };
+static const size_t rows = sizeof table / sizeof *table;
 
 static void prepare(void) {
     CHECK(pipe(ends) == 0 && socketpair(AF_UNIX, SOCK_STREAM, 0, sockets) == 0);
@@ -265,85 +244,6 @@ static void clear(void) {
     }
 }
 
-enum disturbance { RESTARTING, ENDING, STOPPING };
-
-static void child_calls(const struct row *row, int flags, int report) {
-    struct sigaction action = {.sa_handler = note, .sa_flags = flags};
-    struct result {
-        long value, error, handled;
-    } result;
-    sigaction(SIGUSR1, &action, NULL);
-    sigaction(SIGALRM, &action, NULL);
-    CHECK(write(report, "r", 1) == 1);
-    errno = 0;
-    result.value = row->call();
-    result.error = result.value < 0 ? errno : 0;
-    result.handled = row->call == do_pause ? 1 : handled;
-    _exit(write(report, &result, sizeof result) != sizeof result);
-}
-
-static void disturb(const struct row *row, enum disturbance how) {
-    static const char *const names[] = {"SA_RESTART", "no SA_RESTART", "stop"};
-    int report[2], status;
-    long result[3];
-    char ready;
-    prepare();
-    CHECK(pipe(report) == 0);
-    pid_t child = fork();
-    if (!child) {
-        child_calls(row, how == RESTARTING ? SA_RESTART : 0, report[1]);
-    }
-    CHECK(read(report[0], &ready, 1) == 1);
-    usleep(40000);
-    if (how == STOPPING) {
-        kill(child, SIGSTOP);
-        CHECK(waitpid(child, &status, WUNTRACED) == child && WIFSTOPPED(status));
-        kill(child, SIGCONT);
-    } else {
-        kill(child, SIGUSR1);
-    }
-    usleep(30000);
-    struct pollfd done = {.fd = report[0], .events = POLLIN};
-    if (!poll(&done, 1, 0)) {
-        row->go_on();
-    }
-    CHECK(read(report[0], result, sizeof result) == sizeof result);
-    CHECK(waitpid(child, &status, 0) == child && status == 0);
-    printf("%s, %s: %ld, errno %ld, handled %ld\n", row->name, names[how], result[0], result[1],
-           result[2]);
-    close(report[0]), close(report[1]);
-    clear();
-}
-
-/* All calls with one kind of disturbance, in a folder of its own. */
-static void disturb_all(enum disturbance how) {
-    const char folder[2] = {(char)('0' + how)};
-    CHECK(mkdir(folder, 0700) == 0 && chdir(folder) == 0);
-    CHECK(freopen("output", "w", stdout) != NULL);
-    word = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
-        disturb(&table[i], how);
-        fflush(stdout);
-    }
-    exit(0);
-}
-
 int main(void) {
-    for (int how = RESTARTING; how <= STOPPING; how++) {
-        if (!fork()) {
-            disturb_all((enum disturbance)how);
-        }
-    }
-    while (wait(NULL) > 0) {
-    }
-    for (int how = RESTARTING; how <= STOPPING; how++) {
-        const char path[] = {(char)('0' + how), '/', 'o', 'u', 't', 'p', 'u', 't', 0};
-        FILE *output = fopen(path, "r");
-        CHECK(output != NULL);
-        for (int c; (c = getc(output)) != EOF;) {
-            putchar(c);
-        }
-        fclose(output);
-    }
-    return 0;
+    return disturb_every_call();
 }
