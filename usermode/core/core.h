@@ -291,8 +291,12 @@ void proxy_close(struct engine *e);
 long proxy_call(struct proxy *p, long number, const uint64_t *arguments, bool waits);
 bool proxy_gone(const struct proxy *p);
 struct signal_state *proxy_state_aside(const struct engine *e);
-void proxy_tick(struct engine *e);
 void proxies_free(struct engine *e);
+
+/* ticks.c */
+void ticks_start(struct engine *e);
+void ticks_stop(void);
+void tick(struct engine *e);
 
 /* signal_masks.c */
 enum caught caught_kind(int number);

@@ -75,7 +75,7 @@ static void catch_fault(int number, siginfo_t *info, void *context) {
     uint64_t address = (uint64_t)(uintptr_t)info->si_addr;
     bool in_guest_memory = address >= GUEST_FLOOR && address < GUEST_LIMIT;
     if (e && info->si_code == SI_TIMER && info->si_ptr == e) {
-        proxy_tick(e);
+        tick(e);
     } else if (sent(info, context)) {
         signal_sent(number, info, context);
     } else if (e && e->recovery && in_guest_memory) {

@@ -5,7 +5,7 @@
  * Such a child shares Python's lock, malloc's heap and every other state of the emulator. Were it to run the emulator and be
  * killed by the wrong signal at the wrong moment, all of that would stay behind half changed. So it does not: the kernel's
  * child process is a proxy, which only makes the host calls it is asked for (on its descriptors, with its credentials, its
- * signal mask, its process id), and holds no lock. The thread that called vfork(2) runs the child's guest code meanwhile,
+ * signal mask, its process id; not those that change the memory), and holds no lock. The thread that called vfork(2) runs the child's guest code meanwhile,
  * on the same engine; it goes on as the parent once the proxy has executed a program or is gone for any other reason.
  *
  * The two talk by `word`: the thread makes it PROXY_CALL and waits, the proxy makes it PROXY_IDLE and waits. The kernel
@@ -28,7 +28,6 @@
 
 #define PROXY_SIZE 65536 /* the struct and the stack, on which signals are caught too */
 #define LOOK_SECONDS 1
-#define TICK_NANOSECONDS 50000000
 
 enum { PROXY_GONE = 0, PROXY_IDLE = 1, PROXY_CALL = 2 };
 enum request { REQUEST_CALL, REQUEST_WAITING_CALL, REQUEST_PROXY, REQUEST_FORK };
@@ -50,7 +49,6 @@ struct proxy {
 };
 
 static __thread _Atomic uint32_t thread_life;
-static __thread int tick_timer = -1;
 
 /* ---- the proxy's side ---- */
 
@@ -203,11 +201,52 @@ struct signal_state *proxy_state_aside(const struct engine *e) {
     return state;
 }
 
-/* A host call of the child's. RESULT_GONE if there is no child any more, as after a successful execve(2). */
-long proxy_call(struct proxy *p, long number, const uint64_t *arguments, bool waits) {
+static long hand_over(struct proxy *p, long number, const uint64_t *arguments, bool waits) {
     p->number = number;
     memcpy(p->arguments, arguments, sizeof p->arguments);
     return ask(p, waits ? REQUEST_WAITING_CALL : REQUEST_CALL);
+}
+
+/* The memory is the thread's as well, which cannot be killed between a change and its note in the list of mappings. */
+static bool about_memory(long number, const uint64_t *arguments) {
+    return number == SYS_munmap || number == SYS_mprotect || number == SYS_mremap ||
+           number == SYS_madvise || (number == SYS_mmap && arguments[3] & MAP_ANONYMOUS);
+}
+
+static long call_here(long number, const uint64_t *arguments) {
+    return raw_call(number, arguments[0], arguments[1], arguments[2], arguments[3], arguments[4],
+                    arguments[5]);
+}
+
+/* mmap(2) of a file, a descriptor of the child's. The place is taken before, so that it can be freed if the child is killed and
+ * nobody knows how far it came. */
+static long map_file(struct proxy *p, const uint64_t *arguments) {
+    uint64_t place[CALL_ARGUMENTS] = {
+        arguments[0], arguments[1], PROT_NONE,
+        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, UINT64_MAX};
+    uint64_t over[CALL_ARGUMENTS];
+    long result = call_here(SYS_mmap, place);
+    if (result < 0) {
+        return result;
+    }
+    memcpy(over, arguments, sizeof over);
+    over[3] = (arguments[3] & ~(uint64_t)MAP_FIXED_NOREPLACE) | MAP_FIXED;
+    result = hand_over(p, SYS_mmap, over, false);
+    if (result < 0) {
+        call_here(SYS_munmap, place);
+    }
+    return result;
+}
+
+/* A host call of the child's. RESULT_GONE if there is no child any more, as after a successful execve(2). */
+long proxy_call(struct proxy *p, long number, const uint64_t *arguments, bool waits) {
+    if (about_memory(number, arguments)) {
+        return call_here(number, arguments);
+    }
+    if (number == SYS_mmap && arguments[3] & MAP_FIXED_NOREPLACE) {
+        return map_file(p, arguments);
+    }
+    return hand_over(p, number, arguments, waits);
 }
 
 /* A fork of the child's: its own child goes on here too, with a copy of the thread's stack. */
@@ -220,39 +259,6 @@ long proxy_fork(struct engine *e, const struct clone_request *request, bool exte
     }
     long pid = ask(p, REQUEST_FORK);
     return pid == RESULT_GONE ? -ECHILD : pid;
-}
-
-/* Guest code that makes no calls would not notice that its process was killed, nor surely a signal caught by the proxy:
- * so the thread is interrupted now and then. SIGBUS is a signal that it never blocks; see faults.c. */
-static void start_ticking(struct engine *e) {
-    struct {
-        uint64_t value;
-        int signal, notify, thread, rest[11];
-    } event = {.value = word_of(e), .signal = SIGBUS, .notify = 4 /* SIGEV_THREAD_ID */};
-    struct timespec times[2] = {{.tv_nsec = TICK_NANOSECONDS}, {.tv_nsec = TICK_NANOSECONDS}};
-    event.thread = (int)raw_call(SYS_gettid, 0, 0, 0, 0, 0, 0);
-    if (!raw_call(SYS_timer_create, CLOCK_MONOTONIC, word_of(&event), word_of(&tick_timer), 0, 0,
-                  0)) {
-        raw_call(SYS_timer_settime, (uint64_t)tick_timer, 0, word_of(times), 0, 0, 0);
-    } else {
-        tick_timer = -1; /* RLIMIT_SIGPENDING: then only its calls tell */
-    }
-}
-
-static void stop_ticking(void) {
-    if (tick_timer != -1) {
-        raw_call(SYS_timer_delete, (uint64_t)tick_timer, 0, 0, 0, 0, 0);
-        tick_timer = -1;
-    }
-}
-
-void proxy_tick(struct engine *e) {
-    if (e->proxy && proxy_gone(e->proxy)) {
-        atomic_fetch_or(&e->attention, ATTEND_SIGNAL);
-    }
-    if (atomic_load(&e->attention) && atomic_load(&e->in_guest)) {
-        uc_emu_stop(e->uc);
-    }
 }
 
 static struct proxy *room(struct engine *e) {
@@ -313,7 +319,7 @@ long proxy_open(struct engine *e, const struct clone_request *request, bool exte
     }
     host_mask_change(mask);
     if (!p->outer && pid > 0) {
-        start_ticking(e);
+        ticks_start(e);
     } else if (!p->outer) {
         raw_call(SYS_set_tid_address, word_of(libc_tid()), 0, 0, 0, 0, 0);
     }
@@ -333,7 +339,7 @@ void proxy_close(struct engine *e) {
     host_mask_change(mask);
     put_back(e, p);
     if (!e->proxy) {
-        stop_ticking();
+        ticks_stop();
         raw_call(SYS_set_tid_address, word_of(libc_tid()), 0, 0, 0, 0, 0);
     }
 }

@@ -82,7 +82,7 @@ static bool is_own_fault(int number, const siginfo_t *info, const ucontext_t *co
            (greg_t)(uintptr_t)info->si_addr == context->uc_mcontext.gregs[REG_RIP];
 }
 
-/* While the engine runs the code of a vfork(2) child, only SIGSEGV and SIGBUS come to its parents: they wait for their turn. */
+/* While the engine runs the code of a vfork(2) child, SIGSEGV and SIGBUS that come to its parents wait for their turn. */
 static void park(struct signal_state *parent, enum caught kind, const siginfo_t *info) {
     if (!(atomic_load(&parent->caught_set) & 1u << kind)) {
         parent->caught[kind] = *info;
@@ -110,7 +110,9 @@ void signal_sent(int number, siginfo_t *info, void *opaque) {
         return;
     }
     struct signal_state *aside = e ? proxy_state_aside(e) : NULL;
-    if (aside) {
+    if (aside && kind == CAUGHT_OTHER) {
+        return_to_kernel(number, info); /* another thread has just begun to handle it */
+    } else if (aside) {
         park(aside, kind, info);
         noticed = false;
     } else if (!e || !e->uc) {

@@ -32,7 +32,10 @@ DEEPEST = 64
 
 
 def vfork(task: Task, request: Request) -> int:
-    """Start a process that shares the memory, and run it until it has a memory of its own or ends."""
+    """Start a process that shares the memory, and run it until it has a memory of its own or ends.
+
+    Meanwhile the caller's signals wait, but for those that end it.
+    """
     if not request.flags & CLONE_VFORK:
         task.process.unsupported("CLONE_VM without CLONE_VFORK and CLONE_THREAD")
         raise OSError(EINVAL, "")
@@ -42,7 +45,7 @@ def vfork(task: Task, request: Request) -> int:
     if task.process.debugger is not None:
         return _copy(task, request)
     state = task.engine.snapshot()
-    signals.set_host_mask(signals.ASK)
+    signals.set_host_mask(task.blocked | task.process.actions.handled())
     try:
         try:
             pid = core.vfork(
