@@ -109,7 +109,7 @@ def dump(task: Task, number: int, info: bytes) -> None:
     try:
         place = _place(process, number, size)
         if place is not None:
-            if not process.in_proxy:  # which may share its actions
+            if not process.vfork_depth:  # which may share its actions
                 _ignore_signals(number)
             signals.set_host_mask(signals.ASK)
             _write(task, info.ljust(128, b"\0"), place, size)
@@ -120,7 +120,7 @@ def dump(task: Task, number: int, info: bytes) -> None:
 
 
 def _prevent_hosts(process: Process) -> None:
-    if process.in_proxy:
+    if process.vfork_depth:
         hard = process.limit(RLIMIT_CORE)[1]
         core.host_call(NUMBERS["prlimit64"], 0, RLIMIT_CORE, _LIMIT.pack(NO_PIPE, hard), 0)
     else:
@@ -276,7 +276,7 @@ def _write(task: Task, info: bytes, place: bytes, size: int) -> None:
     """Stop the other threads and write the file. Raises OSError."""
     process = task.process
     others = [other for other in list(process.tasks.values()) if other is not task]
-    if not process.in_proxy and not core.halt(HALT_MILLISECONDS):
+    if not process.vfork_depth and not core.halt(HALT_MILLISECONDS):
         _tell(process, "a thread did not stop: its registers in the core dump may be old")
     if others:
         sleep(SETTLE_SECONDS)
