@@ -10,10 +10,8 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include "../check.h"
+#include "children.h"
 
 #define PIDFD_SIGNAL(fd, number) syscall(SYS_pidfd_send_signal, fd, number, NULL, 0)
 
@@ -35,12 +33,6 @@ static long clone_as(unsigned long flags, void *parent_tid, void *child_tid) {
 
 static long clone3_as(struct clone_args args) {
     return syscall(SYS_clone3, &args, sizeof args);
-}
-
-static int ends_with(pid_t child) {
-    int status;
-    CHECK(waitpid(child, &status, __WALL) == child);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
 }
 
 static void any_exit_signal(void) {

@@ -11,10 +11,8 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include "../check.h"
+#include "children.h"
 
 extern char **environ;
 static volatile sig_atomic_t count;
@@ -22,12 +20,6 @@ static volatile sig_atomic_t count;
 static void note(int number) {
     (void)number;
     count++;
-}
-
-static int ends_with(pid_t child) {
-    int status;
-    CHECK(waitpid(child, &status, 0) == child);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
 }
 
 static void memory_is_copied(void) {

@@ -14,10 +14,8 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include "../check.h"
+#include "children.h"
 
 static const struct {
     const char *name;
@@ -32,12 +30,6 @@ static const struct {
 
 static char stack[65536] __attribute__((aligned(16)));
 static int ready[2], go[2];
-
-static int ends_with(pid_t child) {
-    int status;
-    CHECK(waitpid(child, &status, __WALL) == child);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
-}
 
 static void namespace_of(char *link, pid_t pid, const char *name) {
     char path[64];

@@ -11,10 +11,8 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include "../check.h"
+#include "children.h"
 
 extern char **environ;
 static volatile int count, value;
@@ -23,23 +21,6 @@ static volatile pid_t seen;
 static void note(int number) {
     (void)number;
     count++;
-}
-
-static int ends_with(pid_t child) {
-    int status;
-    CHECK(waitpid(child, &status, 0) == child);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
-}
-
-/* Runs `body` in a vfork child; how that ended. */
-static int child_of(void (*body)(void)) {
-    pid_t child = vfork();
-    if (!child) {
-        body();
-        _exit(0);
-    }
-    CHECK(child > 0);
-    return ends_with(child);
 }
 
 static void spawning_a_missing_file_fails(void) {

@@ -2,27 +2,8 @@
 // setrlimit(2) in a child of vfork(2): for the program that it executes, and not for its parent.
 #define _GNU_SOURCE
 #include <sys/resource.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include "../check.h"
-
-static int ends_with(pid_t child) {
-    int status;
-    CHECK(waitpid(child, &status, 0) == child);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
-}
-
-/* Runs `body` in a vfork child; how that ended. */
-static int child_of(void (*body)(void)) {
-    pid_t child = vfork();
-    if (!child) {
-        body();
-        _exit(0);
-    }
-    CHECK(child > 0);
-    return ends_with(child);
-}
+#include "children.h"
 
 static void lower_limits(void) {
     static const int resources[] = {RLIMIT_AS, RLIMIT_STACK, RLIMIT_DATA, RLIMIT_CORE};

@@ -8,10 +8,8 @@
 #include <spawn.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include "../check.h"
+#include "children.h"
 
 #define SPAWNERS 4
 #define SPAWNS 50
@@ -19,12 +17,6 @@
 extern char **environ;
 static _Atomic int stop, wrong;
 static _Atomic unsigned long rounds;
-
-static int ends_with(pid_t child) {
-    int status;
-    CHECK(waitpid(child, &status, 0) == child);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
-}
 
 static void *allocate(void *unused) {
     char *kept[64] = {0};
