@@ -164,6 +164,9 @@ class Task(Protocol):
     def waiting_signals(self) -> int:
         """Return which of SIGSEGV and SIGBUS wait in the emulator, as a set: the host never blocks these."""
 
+    def leave_on_host(self, wanted: int, /) -> None:
+        """Have those of the set `wanted` wait on the host from now on, where signalfd(2) reads them."""
+
     def take_waiting(self, wanted: int, /) -> bytes | None:
         """Take one of them that is in the set `wanted`: its siginfo, or None."""
 

@@ -78,6 +78,15 @@ def rt_sigtimedwait(task: Task, wanted: int, info: int, timeout: int, size: int)
     return number
 
 
+def signalfd4(task: Task, fd: int, mask: int, size: int, flags: int) -> int:
+    """signalfd(2): reads what waits on the host, so from now on nothing that it is for waits here."""
+    _check_size(size)
+    wanted = task.memory.read(mask, SIGSET_SIZE)
+    result = task.host_now(NUMBERS["signalfd4"], fd, wanted, SIGSET_SIZE, flags)
+    task.leave_on_host(MASK.unpack(wanted)[0])
+    return result
+
+
 def sigaltstack(task: Task, new: int, old: int) -> int:
     """sigaltstack(2)."""
     before = task.altstack

@@ -192,6 +192,9 @@ def show_guest(
 def exit_thread() -> NoReturn:
     """End the calling host thread alone (exit(2), not exit_group(2)). Signals that wait go to another thread."""
 
+def leave_on_host(signals: int, /) -> None:
+    """From now on SIGSEGV and SIGBUS, if in the set `signals` and blocked, wait on the host, for signalfd(2)."""
+
 def halt(timeout: int, /) -> bool:
     """Keep all other threads from guest code, for good, so that their snapshots are whole.
 

@@ -154,6 +154,7 @@ struct engine {
     siginfo_t caught[CAUGHT_KINDS];      /* written by handlers, read by Python */
     _Atomic uint32_t caught_set;         /* which of them wait: 1 << enum caught */
     _Atomic uint64_t blocked;            /* the guest's signal mask */
+    _Atomic uint64_t held; /* SIGSEGV and SIGBUS, if blocked on the host for signalfd(2) */
     uint64_t
         wait_mask; /* what holds instead in a call as ppoll(2), and until its signals are delivered */
     volatile bool waiting;
@@ -279,6 +280,7 @@ long pass_messages(struct engine *e, const struct call_row *row, int index,
 int signal_catch(int number, uint64_t flags);
 int signal_set(int number, uint64_t handler, uint64_t flags, uint64_t *old_handler);
 void signals_release(struct engine *e);
+void signal_put_back(int number, siginfo_t *info);
 void signal_sent(int number, siginfo_t *info, void *context);
 
 /* shown.c */
@@ -303,6 +305,9 @@ enum caught caught_kind(int number);
 bool caught_deliverable(struct engine *e, uint64_t blocked);
 bool signal_take(struct engine *e, uint64_t blocked, siginfo_t *taken);
 bool signal_take_blocked(struct engine *e, uint64_t wanted, siginfo_t *taken);
+bool signal_held(struct engine *e, int number);
+bool signal_left_on_host(int number);
+void signals_leave_on_host(struct engine *e, uint64_t set);
 void signals_forget(struct engine *e, uint64_t *mask);
 uint64_t signals_waiting(struct engine *e);
 uint64_t mask_in_effect(const struct engine *e);

@@ -154,6 +154,14 @@ int signal_fault_release(int number) {
     return kernel_action(number, &action, NULL);
 }
 
+/* The kernel drops what waits there, too, if it is told; catch() follows. */
+static void drop_left_on_host(int number) {
+    const struct kernel_sigaction ignore = {.handler = (uintptr_t)SIG_IGN};
+    if (signal_left_on_host(number)) {
+        kernel_action(number, &ignore, NULL);
+    }
+}
+
 /* As signal_set() and signal_catch(): the guest's action is noted, the host's stays our own. */
 int fault_action(enum caught kind, uint64_t handler, uint64_t flags, uint64_t *old_handler) {
     *old_handler = actions()->handlers[kind];
@@ -164,6 +172,7 @@ int fault_action(enum caught kind, uint64_t handler, uint64_t flags, uint64_t *o
     actions()->flags[kind] = flags & SA_RESTART;
     if (handler == (uintptr_t)SIG_IGN) {
         engines_drop_caught(kind); /* what waits goes too: do_sigaction() of the kernel */
+        drop_left_on_host(fault_numbers[kind]);
     }
     return catch (kind, NULL);
 }

@@ -268,6 +268,18 @@ static PyObject *module_exit_thread(PyObject *module, PyObject *unused) {
     Py_UNREACHABLE();
 }
 
+static PyObject *module_leave_on_host(PyObject *module, PyObject *signals) {
+    uint64_t set;
+    (void)module;
+    if (as_word(signals, &set)) {
+        return NULL;
+    }
+    if (current_engine) {
+        signals_leave_on_host(current_engine, set);
+    }
+    Py_RETURN_NONE;
+}
+
 static PyObject *module_halt(PyObject *module, PyObject *timeout) {
     uint64_t milliseconds;
     (void)module;
@@ -338,6 +350,7 @@ static PyMethodDef module_methods[] = {
     {"execute", module_execute, METH_VARARGS, NULL},
     {"show_guest", module_show_guest, METH_VARARGS, NULL},
     {"exit_thread", module_exit_thread, METH_NOARGS, NULL},
+    {"leave_on_host", module_leave_on_host, METH_O, NULL},
     {"halt", module_halt, METH_O, NULL},
     {"set_breakpoint", module_breakpoint, METH_VARARGS, NULL},
     {"set_watchpoint", module_watchpoint, METH_VARARGS, NULL},

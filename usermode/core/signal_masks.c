@@ -5,6 +5,9 @@
  * The host's mask is the guest's, but for SIGSEGV and SIGBUS: a fault of the emulator's own accesses while they are blocked
  * would end the process. Sent by kill(2), these two are caught at any time and wait here, each once, as the kernel would have
  * it. Of the other signals one at a time waits: with it caught, the host's mask is closed until Python has delivered it.
+ *
+ * Once the guest has made a signalfd(2) for one of the two, which reads the kernel's queue, such a signal goes back there, and
+ * is blocked on the host until the guest unblocks it.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -21,6 +24,40 @@ static uint64_t bit(int number) {
 
 static uint64_t on_host(uint64_t mask) {
     return mask & ~(bit(SIGSEGV) | bit(SIGBUS));
+}
+
+/* Those of the two that signalfd(2) is to find. */
+static _Atomic uint64_t left_on_host;
+
+/* The host's mask for the guest's `mask`: what has gone back to the kernel's queue stays blocked. */
+static uint64_t on_host_of(const struct engine *e, uint64_t mask) {
+    return on_host(mask) | (mask & atomic_load(&e->held));
+}
+
+/* Is the signal, which the guest blocks, to go back to the kernel's queue? Then it is noted that the thread has it there. */
+bool signal_held(struct engine *e, int number) {
+    bool held = atomic_load(&left_on_host) & bit(number);
+    if (held) {
+        atomic_fetch_or(&e->held, bit(number));
+    }
+    return held;
+}
+
+bool signal_left_on_host(int number) {
+    return atomic_load(&left_on_host) & bit(number);
+}
+
+/* From now on signalfd(2) is to find those of `set`, also those that wait already. */
+void signals_leave_on_host(struct engine *e, uint64_t set) {
+    uint64_t faults = set & (bit(SIGSEGV) | bit(SIGBUS)),
+             blocked = atomic_load(&e->blocked) & faults;
+    siginfo_t info;
+    atomic_fetch_or(&left_on_host, faults);
+    while (!e->proxy && signal_take_blocked(e, blocked, &info)) {
+        atomic_fetch_or(&e->held, bit(info.si_signo));
+        host_mask_change(on_host_of(e, atomic_load(&e->blocked)));
+        signal_put_back(info.si_signo, &info);
+    }
 }
 
 /* Of the calling thread itself, whoever makes the host calls; returns the mask before. */
@@ -91,6 +128,7 @@ void signals_forget(struct engine *e, uint64_t *mask) {
         *mask = on_host(e->blocked);
     }
     atomic_fetch_and(&e->attention, ~(uint32_t)ATTEND_SIGNAL);
+    atomic_store(&e->held, 0);
     e->waiting = false;
 }
 
@@ -105,6 +143,7 @@ uint64_t signals_waiting(struct engine *e) {
 
 static void take_effect(struct engine *e, uint64_t mask) {
     atomic_store(&e->blocked, mask);
+    atomic_fetch_and(&e->held, mask);
     if (let_through(e, mask)) {
         engine_attend(e, ATTEND_SIGNAL);
     }
@@ -117,7 +156,7 @@ static uint64_t blockable(uint64_t mask) {
 /* Sets the guest's mask, and opens the host's to it. */
 void mask_set(struct engine *e, uint64_t mask) {
     mask = blockable(mask);
-    uint64_t host = on_host(mask);
+    uint64_t host = on_host_of(e, mask);
     const uint64_t arguments[CALL_ARGUMENTS] = {SIG_SETMASK, word_of(&host), 0, KERNEL_SIGSET_SIZE};
     atomic_store(&e->blocked, mask); /* before what waits for the host's mask to open is caught */
     host_call(SYS_rt_sigprocmask, arguments);
@@ -127,12 +166,16 @@ void mask_set(struct engine *e, uint64_t mask) {
 /* As mask_set(), unless a signal has been caught: then RESULT_RESTART, and nothing is changed. */
 long mask_change(struct engine *e, uint64_t mask) {
     mask = blockable(mask);
-    uint64_t host = on_host(mask);
+    uint64_t host = on_host_of(e, mask);
     const uint64_t arguments[CALL_ARGUMENTS] = {SIG_SETMASK, word_of(&host), 0, KERNEL_SIGSET_SIZE};
     if (atomic_load(&e->attention) & ATTEND_SIGNAL) {
         return RESULT_RESTART;
     }
     if (mask == atomic_load(&e->blocked)) {
+        return 0;
+    }
+    if (atomic_load(&e->held) & ~mask) { /* is caught at once, when the new mask must be known */
+        mask_set(e, mask);
         return 0;
     }
     long result = host_wait(e, SYS_rt_sigprocmask, arguments);
@@ -198,7 +241,7 @@ uint64_t wait_mask(struct engine *e, uint64_t address, uint64_t size, uint64_t *
     }
     e->wait_mask = blockable(mask);
     e->waiting = true;
-    *host = on_host(mask);
+    *host = on_host_of(e, mask);
     return (uint64_t)(uintptr_t)host;
 }
 
@@ -237,6 +280,7 @@ void signals_set_aside(struct engine *e, struct signal_state *state) {
     state->blocked = e->blocked;
     state->altstack = e->altstack;
     state->fault_actions = e->fault_actions;
+    atomic_store(&e->held, 0);
     memcpy(state->caught, e->caught, sizeof e->caught);
     atomic_store(&state->caught_set, atomic_exchange(&e->caught_set, 0));
     atomic_fetch_and(&e->attention, ~(uint32_t)ATTEND_SIGNAL);
@@ -247,6 +291,7 @@ void signals_bring_back(struct engine *e, struct signal_state *state) {
     e->altstack = state->altstack;
     e->fault_actions = state->fault_actions;
     e->waiting = false;
+    atomic_store(&e->held, 0); /* Python opens the mask, then what is there comes again */
     memcpy(e->caught, state->caught, sizeof e->caught);
     atomic_store(&e->caught_set, atomic_load(&state->caught_set));
     atomic_fetch_and(&e->attention, ~(uint32_t)ATTEND_SIGNAL);

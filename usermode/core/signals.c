@@ -46,6 +46,15 @@ static void give_to_process(int number, siginfo_t *info) {
     }
 }
 
+/* Puts a signal that is blocked here back where it came from. */
+void signal_put_back(int number, siginfo_t *info) {
+    if (info->si_code == SI_TKILL) {
+        return_to_kernel(number, info);
+    } else {
+        give_to_process(number, info);
+    }
+}
+
 /* The engine's thread runs no more guest code: gives away what was caught. Blocks every signal, also those of faults, lest
  * they come back here. */
 void signals_release(struct engine *e) {
@@ -97,13 +106,20 @@ static void hide_interruption(greg_t *registers) {
     }
 }
 
+/* Blocks more signals for when the handler returns. */
+static void hold(ucontext_t *context, uint64_t more) {
+    uint64_t mask;
+    memcpy(&mask, &context->uc_sigmask, sizeof mask);
+    mask |= more;
+    memcpy(&context->uc_sigmask, &mask, sizeof mask);
+}
+
 /* Handles a signal that somebody sent, with all others masked; on return this thread takes no more until Python says so,
  * unless it is a SIGSEGV or SIGBUS that the guest blocks or ignores. */
 void signal_sent(int number, siginfo_t *info, void *opaque) {
     ucontext_t *context = opaque;
     struct engine *e = current_engine;
     enum caught kind = caught_kind(number);
-    uint64_t closed = UINT64_MAX & ~(UINT64_C(1) << (SIGSEGV - 1) | UINT64_C(1) << (SIGBUS - 1));
     bool noticed = true;
     if (is_own_fault(number, info, context)) {
         signal_own_fault(number);
@@ -118,7 +134,13 @@ void signal_sent(int number, siginfo_t *info, void *opaque) {
     } else if (!e || !e->uc) {
         give_to_process(number, info);
     } else if (kind != CAUGHT_OTHER && mask_in_effect(e) >> (number - 1) & 1) {
-        noticed = !keep(e, kind, info);
+        noticed = false;
+        if (signal_held(e, number)) {
+            signal_put_back(number, info);
+            hold(context, UINT64_C(1) << (number - 1));
+        } else {
+            keep(e, kind, info);
+        }
     } else if (kind != CAUGHT_OTHER && fault_ignored(kind)) {
         noticed = false;
     } else {
@@ -128,11 +150,8 @@ void signal_sent(int number, siginfo_t *info, void *opaque) {
         engine_attend(e, ATTEND_SIGNAL);
         leave_call(context->uc_mcontext.gregs);
     }
-    if (noticed) {
-        uint64_t before; /* of the signals of faults only those that were blocked stay so */
-        memcpy(&before, &context->uc_sigmask, sizeof before);
-        closed |= before;
-        memcpy(&context->uc_sigmask, &closed, sizeof closed);
+    if (noticed) { /* of the signals of faults only those that were blocked stay so */
+        hold(context, UINT64_MAX & ~(UINT64_C(1) << (SIGSEGV - 1) | UINT64_C(1) << (SIGBUS - 1)));
     } else {
         hide_interruption(context->uc_mcontext.gregs);
     }

@@ -2,7 +2,7 @@
 /*
  * Interrupts of a thread that runs the code of a vfork(2) child. Guest code that makes no calls would not notice that its
  * process was killed, nor surely a signal caught by the proxy: so the thread is interrupted now and then. SIGBUS is a signal
- * that it never blocks; see faults.c.
+ * that it does not block; see faults.c.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -44,6 +44,7 @@ static long create_beyond_limit(const struct event *event) {
 
 void ticks_start(struct engine *e) {
     struct event event = {.value = word_of(e), .signal = SIGBUS, .notify = NOTIFY_THREAD};
+    const uint64_t bus = UINT64_C(1) << (SIGBUS - 1); /* may be blocked for a signalfd(2) */
     const struct timespec times[2] = {{.tv_nsec = TICK_NANOSECONDS}, {.tv_nsec = TICK_NANOSECONDS}};
     event.thread = (int)raw_call(SYS_gettid, 0, 0, 0, 0, 0, 0);
     long err = create(&event);
@@ -54,6 +55,7 @@ void ticks_start(struct engine *e) {
         timer = -1; /* a hard limit: then only its calls tell */
         return;
     }
+    raw_call(SYS_rt_sigprocmask, SIG_UNBLOCK, word_of(&bus), 0, sizeof bus, 0, 0);
     raw_call(SYS_timer_settime, (uint64_t)timer, 0, word_of(times), 0, 0, 0);
 }
 

@@ -122,6 +122,10 @@ class Task:
         """Take one of them that is in the set `wanted`: its siginfo."""
         return self.engine.take_blocked_signal(wanted)
 
+    def leave_on_host(self, wanted: int) -> None:
+        """Have those of the set `wanted` wait on the host from now on, where signalfd(2) reads them."""
+        core.leave_on_host(wanted)
+
     def on_altstack(self) -> bool:
         """Tell whether the thread runs on its alternate signal stack."""
         return signals.on_altstack(self, self.engine.get(SP))
