@@ -77,7 +77,7 @@ CALLS = (
         SIZE,
         SIGNALFD_FLAGS,
         run=signals.signalfd4,
-        partly="one that was inherited by execve(2) does not read SIGSEGV and SIGBUS until the program makes one itself",
+        partly="one inherited by execve(2) does not read SIGSEGV and SIGBUS until the program makes one itself",
     ),
     call("timerfd_create", CLOCK, TIMERFD_FLAGS, run=HOST),
     call("timerfd_settime", FD, TIMER_FLAGS, IN_ITIMERSPEC, OUT_ITIMERSPEC, run=HOST),

@@ -13,7 +13,7 @@
 /* Waits for a child: its exit status, or 1000 and the signal that ended it. */
 static inline int ends_with(pid_t child) {
     int status;
-    CHECK(waitpid(child, &status, 0) == child);
+    CHECK(waitpid(child, &status, __WALL) == child);
     return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
 }
 

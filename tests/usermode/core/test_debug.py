@@ -85,7 +85,7 @@ def test_steps_and_runs_mix(engine: Any, space: Space) -> None:
 
 
 def test_exclusives_succeed_when_stepped(engine: Any, space: Space) -> None:
-    """Else `next` over a line with such a loop would never end. What another thread stored meanwhile makes them fail."""
+    """Else `next` over a line with such a loop would never end. What another thread stored makes them fail."""
     code = space.code("1: ldxr x0, [x1]\nadd x0, x0, #1\nstxr w2, x0, [x1]\ncbnz w2, 1b\n" + EXIT)
     word = space.map(8, READ | WRITE)
     engine.set(PC, code)
