@@ -105,15 +105,12 @@ class Actions:
         other.caught = self.caught
         return other
 
-    def handled(self) -> int:
-        """Return the set of the signals that are caught on the host."""
-        handled = 0
-        for number, action in self._known.items():
-            if action.handler not in (SIG_DFL, SIG_IGN):
-                handled |= 1 << number - 1
-        for number in self.caught:
-            handled |= 1 << number - 1
-        return handled
+    def not_ending(self) -> int:
+        """Return the set of the signals that do not just end the process: they are caught here, or stop it."""
+        known = self._known.items()
+        caught = [number for number, action in known if action.handler not in (SIG_DFL, SIG_IGN)]
+        numbers = {*caught, *self.caught, *STOPS_BY_DEFAULT}
+        return sum([1 << number - 1 for number in numbers])
 
     def clear_handlers(self) -> None:
         """Give every signal that has a handler its default action: CLONE_CLEAR_SIGHAND of clone3(2)."""

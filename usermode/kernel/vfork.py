@@ -45,7 +45,7 @@ def vfork(task: Task, request: Request) -> int:
     if task.process.debugger is not None:
         return _copy(task, request)
     state = task.engine.snapshot()
-    signals.set_host_mask(task.blocked | task.process.actions.handled())
+    signals.set_host_mask(task.blocked | task.process.actions.not_ending())
     try:
         try:
             pid = core.vfork(

@@ -6,25 +6,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "../check.h"
+#include "../resident.h"
 
 #define MOST_GROWTH (1 << 10) /* KiB */
 #define WARM_UP 30
 
 extern char **environ;
-
-static long resident(void) {
-    char line[256];
-    long found = -1;
-    FILE *file = fopen("/proc/self/status", "r");
-    CHECK(file);
-    while (fgets(line, sizeof line, file)) {
-        sscanf(line, "VmRSS: %ld kB", &found);
-    }
-    fclose(file);
-    CHECK(found > 0);
-    return found;
-}
 
 static int descriptors(void) {
     int found = 0;

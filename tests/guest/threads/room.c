@@ -4,26 +4,13 @@
 #include <pthread.h>
 #include <unistd.h>
 
-#include "../check.h"
+#include "../resident.h"
 
 #define THREADS 64
 #define ROUNDS 20
 #define MOST_PER_THREAD (2 << 10) /* KiB */
 
 static pthread_barrier_t all_run, all_end;
-
-static long resident(void) {
-    char line[256];
-    long found = -1;
-    FILE *file = fopen("/proc/self/status", "r");
-    CHECK(file);
-    while (fgets(line, sizeof line, file)) {
-        sscanf(line, "VmRSS: %ld kB", &found);
-    }
-    fclose(file);
-    CHECK(found > 0);
-    return found;
-}
 
 static void *stay(void *unused) {
     pthread_barrier_wait(&all_run);
