@@ -307,6 +307,7 @@ bool signal_take(struct engine *e, uint64_t blocked, siginfo_t *taken);
 bool signal_take_blocked(struct engine *e, uint64_t wanted, siginfo_t *taken);
 bool signal_held(struct engine *e, int number);
 bool signal_left_on_host(int number);
+void signals_let_go(struct engine *e);
 void signals_leave_on_host(struct engine *e, uint64_t set);
 void signals_forget(struct engine *e, uint64_t *mask);
 uint64_t signals_waiting(struct engine *e);

@@ -49,6 +49,9 @@ static void system_call(struct engine *e) {
     long result = e->tracing || number >= CALL_ROWS
                       ? RESULT_TO_PYTHON
                       : pass_through(e, (unsigned)number, e->registers);
+    if (atomic_load(&e->held)) {
+        signals_let_go(e);
+    }
     if (result == RESULT_TO_PYTHON) {
         stop_with(e, STOP_CALL);
     } else if (result == RESULT_GONE) {

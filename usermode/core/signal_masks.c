@@ -7,7 +7,7 @@
  * it. Of the other signals one at a time waits: with it caught, the host's mask is closed until Python has delivered it.
  *
  * Once the guest has made a signalfd(2) for one of the two, which reads the kernel's queue, such a signal goes back there, and
- * is blocked on the host until the guest unblocks it.
+ * is blocked on the host until it has been read, or the guest unblocks it.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -45,6 +45,18 @@ bool signal_held(struct engine *e, int number) {
 
 bool signal_left_on_host(int number) {
     return atomic_load(&left_on_host) & bit(number);
+}
+
+/* After a call: what is not in the kernel's queue any more need not be blocked there, where it stands for faults too. */
+void signals_let_go(struct engine *e) {
+    uint64_t pending = 0;
+    const uint64_t ask[CALL_ARGUMENTS] = {word_of(&pending), KERNEL_SIGSET_SIZE};
+    host_call(SYS_rt_sigpending, ask);
+    uint64_t free = atomic_fetch_and(&e->held, pending) & ~pending;
+    const uint64_t open[CALL_ARGUMENTS] = {SIG_UNBLOCK, word_of(&free), 0, KERNEL_SIGSET_SIZE};
+    if (free) {
+        host_call(SYS_rt_sigprocmask, open);
+    }
 }
 
 /* From now on signalfd(2) is to find those of `set`, also those that wait already. */

@@ -134,6 +134,21 @@ static void threads(void) {
     CHECK(reads() == -EAGAIN);
 }
 
+static int deep(int depth) {
+    volatile char room[16384];
+    room[0] = (char)depth;
+    return depth ? deep(depth - 1) + room[0] - (char)depth : 7;
+}
+
+static void memory_is_as_ever(void) {
+    for (int i = 0; i < 2; i++) {
+        kill(getpid(), numbers[i]);
+        CHECK(reads() == numbers[i]);
+        CHECK(deep(100 + 100 * i) == 7);
+        FAILS(EFAULT, sigaltstack((void *)64, NULL));
+    }
+}
+
 static void errors(void) {
     FAILS(EFAULT, syscall(SYS_signalfd4, -1, WILD, 8, 0));
     FAILS(EFAULT, syscall(SYS_signalfd4, -1, NULL, 8, 0));
@@ -158,6 +173,7 @@ int main(void) {
     RUN(waits_under_other_masks);
     RUN(waiting_for_them);
     RUN(threads);
+    RUN(memory_is_as_ever);
     RUN(errors);
     return 0;
 }
