@@ -50,7 +50,7 @@ THREAD_MORE = (
 )
 
 SIGSETXID = 33
-THREAD_BUFFER = 64 << 20
+THREAD_BUFFER = 128 << 20
 """Memory is only taken as code is translated; when a buffer is full, all of the thread's code is translated anew."""
 
 SPARE_ENGINES = 8
