@@ -218,7 +218,7 @@ bool engine_attach(struct engine *e) {
         return false;
     }
     atomic_fetch_and(&e->attention, ATTEND_FLUSH);
-    e->detached = e->tracing = e->waiting = false;
+    e->detached = e->tracing = e->waiting = e->keep_exclusive = false;
     e->watched_atomic = ATOMIC_NONE;
     e->fault_actions = NULL;
     atomic_store(&e->caught_set, 0);

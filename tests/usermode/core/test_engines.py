@@ -103,6 +103,7 @@ def test_detached_engine_goes_on_in_another_thread(core: ModuleType, space: Spac
     with pytest.raises(RuntimeError, match="is a thread's"):
         engine.attach()
     assert run(engine, code, x9=0) == stops.BREAKPOINT
+    engine.step(True)
     engine.blocked = 1 << 40
     engine.altstack = (code, 0, PAGE)
     engine.detach()
@@ -117,11 +118,13 @@ def test_detached_engine_goes_on_in_another_thread(core: ModuleType, space: Spac
         found.append(engine.altstack[0])
         found.append(run(engine, code, x9=0))
         found.append(engine.get(9))
+        core.write(code, bytes(4))
+        found.append(run(engine, code))  # a step would end here
         engine.close()
 
     thread = Thread(other)
     thread.join()
-    assert found == [True, 0, 0, stops.BREAKPOINT, 8]
+    assert found == [True, 0, 0, stops.BREAKPOINT, 8, stops.UNDEFINED]
 
 
 @pytest.mark.parametrize("size", [0, 4096, -1, 1 << 31, 1 << 40])
