@@ -178,6 +178,7 @@ def test_set_user_id_is_ignored_without_flag_c(folder, interpreter, sample) -> N
 
 EXECUTING = sorted((ROOT / "tests/guest/exec").glob("*.c"))
 EXECUTING.remove(ROOT / "tests/guest/exec/own_program.c")  # needs capabilities over the machine
+EXECUTING.remove(ROOT / "tests/guest/exec/damaged.c")  # the entry does not match all of its files
 
 
 @pytest.mark.parametrize("source", EXECUTING, ids=[source.stem for source in EXECUTING])
