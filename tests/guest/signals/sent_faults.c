@@ -122,7 +122,8 @@ static void handled_ones_interrupt(void) {
         CHECK(read(ends[0], &byte, 1) == 1 && byte == 'y');
         handle(faults[i], SA_RESTART);
         child = send_and_write(faults[i], ends[1]);
-        CHECK(read(ends[0], &byte, 1) == 1 && byte == 'y' && count == 3);
+        /* two that come close together are one */
+        CHECK(read(ends[0], &byte, 1) == 1 && byte == 'y' && count >= 1 && count <= 3);
         CHECK(waitpid(child, &status, 0) == child && status == 0);
         signal(faults[i], SIG_DFL);
         close(ends[0]), close(ends[1]);
@@ -163,13 +164,13 @@ static void masks_of_waits_hold(void) {
                 usleep(5000);
                 _exit(kill(parent, number));
             }
-            struct timespec wait = {0, 40000000};
+            struct timespec wait = {0, 300000000};
             if (way == 0 || way == 3) {
                 CHECK(ppoll(NULL, 0, &wait, &one) == 0);
             } else if (way == 1) {
                 CHECK(pselect(0, NULL, NULL, NULL, &wait, &one) == 0);
             } else {
-                CHECK(epoll_pwait(queue, &event, 1, 40, &one) == 0);
+                CHECK(epoll_pwait(queue, &event, 1, 300, &one) == 0);
             }
             CHECK(count == 1); /* let in when the wait was over */
             CHECK(waitpid(child, NULL, 0) == child);
